@@ -1,0 +1,1 @@
+"""What the Makefile starts: plain Python, standard library alone."""
