@@ -1,0 +1,129 @@
+"""What the use cases need of the outside: satisfied by adapters, and by fakes in tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from gitops_release.core.credentials import Credentials, CredentialSupplier
+    from gitops_release.core.git import BaseCommit, Commit
+    from gitops_release.core.image import Digest, ImageReference, Repository
+    from gitops_release.core.manifest import ManifestEdits, ManifestFile, Selection
+    from gitops_release.core.publishing import Build, ImageDescription
+    from gitops_release.core.releasing import (
+        OpenPullRequest,
+        PublishBranch,
+        PullRequest,
+        UpdatePullRequest,
+    )
+
+
+class Registry(Protocol):
+    """Where images are kept."""
+
+    def credentials(self) -> Credentials | None:
+        """Return credentials that are good now; ``None`` means anonymous."""
+        ...
+
+    def describe(self, image: ImageReference) -> ImageDescription | None:
+        """Return what the registry says of an image; ``None`` is "not there" and nothing else.
+
+        An image with a digest is looked up by it, otherwise by its tag. Raises
+        ``AuthenticationError`` or ``ServiceError`` if the registry could not be asked.
+        """
+        ...
+
+    def add_tags(self, repository: Repository, digest: Digest, tags: Sequence[str]) -> None:
+        """Let tags name the image with the digest, without moving any of its layers."""
+        ...
+
+
+class Engine(Protocol):
+    """What builds and pushes images."""
+
+    def describe(self) -> str:
+        """Return name and version for people; raise ``UsageError`` if it cannot work here."""
+        ...
+
+    def build_and_push(
+        self, build: Build, references: Sequence[ImageReference], credentials: CredentialSupplier
+    ) -> Digest:
+        """Build an image, push it under each reference, and return the digest of its manifest.
+
+        The references are of one repository. Fresh credentials are asked for before each attempt
+        to push. Raises ``BuildError`` if the build fails or the registry refuses the image.
+        """
+        ...
+
+
+class ManifestRepository(Protocol):
+    """A git repository of manifests, read at a commit and written by new commits on branches."""
+
+    def base(self, branch: str | None) -> BaseCommit:
+        """Return the tip of a branch, or of the default branch."""
+        ...
+
+    def candidates(
+        self, commit: str, globs: Sequence[str], needles: Sequence[bytes]
+    ) -> Iterator[ManifestFile]:
+        """Give the manifests at a commit that may hold a needle, in the order of their paths.
+
+        Manifests are regular files named ``*.yaml``, ``*.yml``, ``*.json`` or ``Kustomization``;
+        with globs, the files that one of them matches.
+        """
+        ...
+
+    def commit_of(self, branch: str) -> Commit | None:
+        """Return the tip of a branch; ``None`` if there is no such branch."""
+        ...
+
+    def read(self, commit: str, paths: Iterable[str]) -> Mapping[str, bytes | None]:
+        """Return the content of files at a commit; ``None`` for what is no regular file there."""
+        ...
+
+    def publish(self, action: PublishBranch) -> str:
+        """Commit and let the branch point to the commit, atomically; return its object id.
+
+        Raises ``ConflictError``, and changes no branch, if the branch is not where the action
+        expects it.
+        """
+        ...
+
+
+class PullRequests(Protocol):
+    """The pull requests of a manifest repository."""
+
+    def find(self, branch: str, base: str) -> PullRequest | None:
+        """Return the pull request of a branch of this repository: an open one, else the newest."""
+        ...
+
+    def open(self, action: OpenPullRequest) -> PullRequest:
+        """Open a pull request and return it."""
+        ...
+
+    def update(self, action: UpdatePullRequest) -> PullRequest:
+        """Give a pull request its title and body and return it."""
+        ...
+
+
+class ManifestEditor(Protocol):
+    """What finds images in manifests and computes proved edits: bytes in, edits out."""
+
+    def needles(self, images: Sequence[ImageReference]) -> tuple[bytes, ...]:
+        """Return byte strings, one of which every file that names one of the images contains."""
+        ...
+
+    def edit(
+        self,
+        files: Iterable[ManifestFile],
+        images: Sequence[ImageReference],
+        selection: Selection,
+    ) -> ManifestEdits:
+        """Return the edits that let the selected places name the images.
+
+        Raises ``ManifestError`` if an image is not found, is ambiguous, or an edit cannot be
+        proved.
+        """
+        ...
