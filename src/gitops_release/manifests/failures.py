@@ -1,0 +1,81 @@
+"""What is said when a release cannot be written into the manifests."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from gitops_release.core.errors import ManifestError
+from gitops_release.core.manifest import Location
+from gitops_release.manifests.references import canonical
+from gitops_release.manifests.survey import image_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from gitops_release.core.image import ImageReference
+    from gitops_release.core.manifest import Mention
+    from gitops_release.manifests.spans import RefusedError, Source
+    from gitops_release.manifests.survey import Survey
+
+_NEAREST = 3
+
+
+def not_found(image: ImageReference, surveys: Sequence[Survey]) -> ManifestError:
+    """Return the error for an image that no file names, with the nearest names that are there."""
+    wanted = canonical(str(image.repository))
+    names = {name for survey in surveys for name in image_names(survey.file)}
+    spelled = {canonical(name): name for name in sorted(names)}
+    near = get_close_matches(wanted, sorted(spelled), n=_NEAREST)
+    hint = "check the name and --path"
+    if near:
+        hint = f"did you mean {' or '.join(spelled[name] for name in near)}?"
+    return ManifestError(
+        f"expected an image field or a kustomize entry that names {image.repository}, "
+        f"found none; only files that contain the image's path were read ({len(surveys)})",
+        hint=hint,
+    )
+
+
+def only_mentioned(image: ImageReference, mentions: Iterable[Mention]) -> ManifestError:
+    """Return the error for an image that is named only where nothing is edited."""
+    return ManifestError(
+        f"expected an image field or a kustomize entry that names {image.repository}, "
+        f"found it only where it is left alone:{_listed(mentions)}",
+        hint="make it an image field of a Kubernetes object or an entry of a Kustomization; "
+        "repair a document that is not YAML first",
+    )
+
+
+def ambiguous(image: ImageReference, places: Iterable[Location]) -> ManifestError:
+    """Return the error for an image that several files name."""
+    return ManifestError(
+        f"expected {image.repository} in one file, found it in several:{_listed(places)}",
+        hint="choose with --path GLOB or --location FILE#PATH, or take them all with --all-files",
+    )
+
+
+def refused(refusals: Iterable[tuple[Source, RefusedError]]) -> ManifestError:
+    """Return the error for places that are meant and cannot be edited."""
+    listed = [
+        f"{Location(source.path, source.lines.number(error.node.start), error.node.keys)}: "
+        f"{error.reason}"
+        for source, error in refusals
+    ]
+    return ManifestError(
+        f"expected places that can be edited alone, found:{_listed(listed)}",
+        hint="write the value on one line of its own, without an alias, and release again",
+    )
+
+
+def unproved(path: str, reason: str) -> ManifestError:
+    """Return the error for an edit that did not stand the proof."""
+    return ManifestError(
+        f"expected {path} to change in the image alone, found that the edit would do more: "
+        f"{reason}; nothing was written",
+        hint="this is a bug: please report it with the file; until then edit the file by hand",
+    )
+
+
+def _listed(items: Iterable[object]) -> str:
+    return "".join(f"\n  {item}" for item in items)
