@@ -1,0 +1,1 @@
+"""What adapters share to touch the outside: HTTP, processes, private files, redaction."""
