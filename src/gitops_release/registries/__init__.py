@@ -1,0 +1,1 @@
+"""One registry interface: the table of kinds and their data plane."""
