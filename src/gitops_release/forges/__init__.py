@@ -1,0 +1,1 @@
+"""Manifest repositories and pull requests."""
