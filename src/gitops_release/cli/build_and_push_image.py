@@ -1,0 +1,231 @@
+"""The command ``build-and-push-image``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitops_release.cli.options import dry_run_option, registry_options
+from gitops_release.cli.session import Session, session_of
+from gitops_release.cli.settings import SettingsCommand, setting
+from gitops_release.core.errors import UsageError
+from gitops_release.core.image import Repository, check_tag
+from gitops_release.core.observation import assume, refuse
+from gitops_release.core.publishing import Build, IfExists, PublishRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gitops_release.app.publish import Publisher
+    from gitops_release.cli.source import BuildSource
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command's options, as click gives them."""
+
+    registry: str
+    image: str
+    tags: tuple[str, ...]
+    build_context: str
+    dockerfile: str | None
+    build_args: tuple[str, ...]
+    target: str | None
+    platforms: tuple[str, ...]
+    labels: tuple[str, ...]
+    if_exists: IfExists
+    engine: str
+    pull: bool
+    no_cache: bool
+    timeout: int
+    registry_username_env: str
+    registry_password_env: str
+    auth_hosts: tuple[str, ...]
+    output: Path | None
+    dry_run: bool
+
+
+@click.command("build-and-push-image", cls=SettingsCommand)
+@setting(
+    "--registry",
+    required=True,
+    metavar="HOST/PREFIX",
+    help="Where the image goes, e.g. asia.gcr.io/my-project or registry.example.com:5000/team.",
+)
+@setting("--image", required=True, metavar="NAME", help="The image's name below the registry.")
+@setting(
+    "--tag",
+    "tags",
+    multiple=True,
+    separator=",",
+    metavar="TAG",
+    help="A tag of the image; the first is the release's. May be repeated. "
+    "Default: ${CIRCLE_SHA1:0:7}; outside CircleCI the commit, with -dirty if files differ.",
+)
+@setting(
+    "--build-context",
+    default=".",
+    show_default=True,
+    metavar="DIRECTORY",
+    help="The directory that is sent to the builder.",
+)
+@setting(
+    "--dockerfile", metavar="FILE", help="The Dockerfile. Default: Dockerfile in the build context."
+)
+@setting(
+    "--build-arg",
+    "build_args",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A build argument. May be repeated.",
+)
+@setting("--target", metavar="STAGE", help="The stage to build. Default: the last one.")
+@setting(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS/ARCH",
+    help="A platform to build for. May be repeated. Default: the builder's own.",
+)
+@setting(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A label of the image, besides its revision, source and time. May be repeated.",
+)
+@setting(
+    "--if-exists",
+    type=click.Choice([choice.value for choice in IfExists]),
+    default=IfExists.REUSE.value,
+    show_default=True,
+    help="What to do when the registry has the release's tag: reuse it if it was built from the "
+    "same commit with the same options (else build and move the tag), build and move it, or fail.",
+)
+@setting(
+    "--engine",
+    type=click.Choice(["auto", "docker"]),
+    default="auto",
+    show_default=True,
+    help="What builds the image.",
+)
+@setting("--pull", is_flag=True, help="Ask for newer versions of the base images.")
+@setting("--no-cache", is_flag=True, help="Build without the cache.")
+@setting(
+    "--timeout",
+    type=click.IntRange(min=1),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="The longest time for one build or one push.",
+)
+@registry_options
+@setting(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write image.json there: repository, tags and digest, for create-release-pr.",
+)
+@dry_run_option
+@click.pass_context
+def build_and_push_image(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them
+    """Build a Dockerfile, push the image, and prove its digest.
+
+    The last line of output (stdout) is the image, pinned: REPOSITORY:TAG@DIGEST. A second run with
+    the same commit and options builds nothing and reports the same digest.
+    """
+    if_exists = IfExists(options.pop("if_exists"))
+    _run(session_of(context), Options(if_exists=if_exists, **options))
+
+
+def _run(session: Session, options: Options) -> None:
+    from gitops_release.cli.source import find_source
+    from gitops_release.core import published
+    from gitops_release.system.files import write_whole
+
+    written = [] if options.output is None else [options.output]
+    found = find_source(session.environ, session.processes(), written)
+    request = _request(options, found)
+    publisher = _publisher(session, options, request)
+    decision = publisher.plan(request, assume if options.dry_run else refuse)
+    session.console.plan(decision.plan)
+    if options.dry_run:
+        session.console.result(str(request.references[0]))
+        return
+    image = publisher.execute(request, decision)
+    if options.output is not None:
+        write_whole(options.output, published.to_json([image]))
+        session.console.note(f"wrote {options.output}")
+    session.console.result(str(image.reference))
+
+
+def _request(options: Options, found: BuildSource) -> PublishRequest:
+    from gitops_release.cli.source import default_tags
+
+    tags = tuple(dict.fromkeys(options.tags)) or default_tags(found)
+    for tag in tags:
+        check_tag(tag)
+    return PublishRequest(
+        repository=Repository.parse(f"{options.registry.rstrip('/')}/{options.image}"),
+        tags=tags,
+        build=_build(options),
+        if_exists=options.if_exists,
+        source=found.source,
+        committed_at=found.committed_at,
+    )
+
+
+def _build(options: Options) -> Build:
+    context = Path(options.build_context)
+    if not context.is_dir():
+        raise UsageError(
+            f"expected a directory as --build-context, found none at {context}",
+            hint=f"the current directory is {Path.cwd()}",
+        )
+    dockerfile = Path(options.dockerfile) if options.dockerfile else context / "Dockerfile"
+    if not dockerfile.is_file():
+        raise UsageError(
+            f"expected a Dockerfile at {dockerfile}, found none",
+            hint="--dockerfile is relative to the current directory, not to --build-context",
+        )
+    return Build(
+        context=str(context),
+        dockerfile=str(dockerfile),
+        build_args=_pairs("--build-arg", options.build_args),
+        target=options.target or None,
+        platforms=options.platforms,
+        labels=_pairs("--label", options.labels),
+        pull=options.pull,
+        no_cache=options.no_cache,
+    )
+
+
+def _pairs(option: str, texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Split each text at its first ``=``."""
+    pairs = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"expected NAME=VALUE for {option}, found {text!r}")
+        pairs.append((name, value))
+    return tuple(pairs)
+
+
+def _publisher(session: Session, options: Options, request: PublishRequest) -> Publisher:
+    from gitops_release.app.publish import Publisher
+    from gitops_release.engines.docker import DockerEngine
+    from gitops_release.registries.kinds import registry_for
+
+    connection = session.connection(
+        options.registry_username_env, options.registry_password_env, options.auth_hosts
+    )
+    return Publisher(
+        registry=registry_for(request.repository.host, connection),
+        engine=DockerEngine(
+            session.processes(), session.retry(), session.console.note, options.timeout
+        ),
+        announce=session.console.step,
+    )
