@@ -1,0 +1,1 @@
+"""Local stand-ins for what the product talks to."""
