@@ -5,12 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gitops_release.core.errors import BuildError, GitopsReleaseError
+from gitops_release.core.errors import (
+    BuildError,
+    ConflictError,
+    GitopsReleaseError,
+    ImmutableTagError,
+)
 from gitops_release.core.image import Digest, ImageReference
 from gitops_release.core.published import PublishedImage
 from gitops_release.core.publishing import (
     AddTags,
     BuildAndPush,
+    CreateRepository,
     ImageDescription,
     PublishFacts,
     PublishPlan,
@@ -19,7 +25,7 @@ from gitops_release.core.publishing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gitops_release.core.observation import Assumed, Unreadable
     from gitops_release.core.ports import Engine, Registry
@@ -38,7 +44,9 @@ class Publisher:
         return plan_publish(
             request,
             PublishFacts(
-                engine=self._engine(unreadable), existing=self._existing(request, unreadable)
+                engine=self._engine(unreadable),
+                existing=self._existing(request, unreadable),
+                repository_exists=self._repository_exists(request, unreadable),
             ),
         )
 
@@ -48,19 +56,63 @@ class Publisher:
         for action in decision.plan.actions:
             self.announce(action.describe())
             match action:
-                case BuildAndPush(build=build, references=references):
-                    digest = self.engine.build_and_push(
-                        build, references, self.registry.credentials
-                    )
+                case CreateRepository(repository=repository, settings=settings):
+                    self.registry.create_repository(repository, settings)
+                case BuildAndPush():
+                    digest = self._build_and_push(action)
                 case AddTags(repository=repository, digest=known, tags=tags):
                     self.registry.add_tags(repository, known, tags)
         if digest is None:
             raise ValueError("a plan that builds nothing reuses something")
         return self._prove(request, digest, decision)
 
+    def _build_and_push(self, action: BuildAndPush) -> Digest:
+        """Return the digest of what was pushed, or of the same image that is there already.
+
+        A registry may refuse an immutable tag even the manifest that it has
+        (aws/containers-roadmap#2380).
+        """
+        try:
+            return self.engine.build_and_push(
+                action.build, action.references, self.registry.credentials
+            )
+        except ImmutableTagError as error:
+            return self._adopt(action.references, error)
+
+    def _adopt(self, references: Sequence[ImageReference], refusal: ImmutableTagError) -> Digest:
+        found = self.registry.describe(references[0])
+        built = refusal.built
+        if found is None or built is None or built not in {found.digest, found.configuration}:
+            there = "nothing" if found is None else found.digest
+            raise ConflictError(
+                f"expected {references[0]} to name the image {built or 'built here'}, found that "
+                f"the tag is immutable and names {there}",
+                hint="choose another --tag; a tag of a commit should name that commit's image",
+            ) from refusal
+        self.announce(f"{references[0]} is there already: {found.digest}")
+        others = [
+            reference.tag
+            for reference in references[1:]
+            if reference.tag is not None and self._digest(reference) != found.digest
+        ]
+        self.registry.add_tags(references[0].repository, found.digest, others)
+        return found.digest
+
+    def _digest(self, reference: ImageReference) -> Digest | None:
+        found = self.registry.describe(reference)
+        return None if found is None else found.digest
+
     def _engine(self, unreadable: Unreadable) -> str | Assumed:
         try:
             return self.engine.describe()
+        except GitopsReleaseError as error:
+            return unreadable(error)
+
+    def _repository_exists(self, request: PublishRequest, unreadable: Unreadable) -> bool | Assumed:
+        if request.creation is None:
+            return True
+        try:
+            return self.registry.repository_exists(request.repository)
         except GitopsReleaseError as error:
             return unreadable(error)
 

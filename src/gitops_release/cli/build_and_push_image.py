@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops_release.cli.options import dry_run_option, registry_options
+from gitops_release.cli.options import dry_run_option, naming, pairs
+from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
+from gitops_release.cli.repository_options import RepositoryOptions, repository_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
 from gitops_release.core.errors import UsageError
@@ -17,10 +19,9 @@ from gitops_release.core.observation import assume, refuse
 from gitops_release.core.publishing import Build, IfExists, PublishRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gitops_release.app.publish import Publisher
     from gitops_release.cli.source import BuildSource
+    from gitops_release.core.repository_settings import RepositorySettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +38,18 @@ class Options:
     platforms: tuple[str, ...]
     labels: tuple[str, ...]
     if_exists: IfExists
+    creation: RepositorySettings | None
     engine: str
     pull: bool
     no_cache: bool
     timeout: int
-    registry_username_env: str
-    registry_password_env: str
-    auth_hosts: tuple[str, ...]
     output: Path | None
     dry_run: bool
 
 
-@click.command("build-and-push-image", cls=SettingsCommand)
+@click.command(
+    "build-and-push-image", cls=SettingsCommand, short_help="Build, push, and prove the digest."
+)
 @setting(
     "--registry",
     required=True,
@@ -122,6 +123,7 @@ class Options:
     metavar="SECONDS",
     help="The longest time for one build or one push.",
 )
+@repository_options
 @registry_options
 @setting(
     "--output",
@@ -137,22 +139,27 @@ def build_and_push_image(context: click.Context, /, **options: Any) -> None:  # 
     The last line of output (stdout) is the image, pinned: REPOSITORY:TAG@DIGEST. A second run with
     the same commit and options builds nothing and reports the same digest.
     """
+    registry = RegistryOptions.taken_from(options)
+    creation = RepositoryOptions.taken_from(options).settings
     if_exists = IfExists(options.pop("if_exists"))
-    _run(session_of(context), Options(if_exists=if_exists, **options))
+    _run(session_of(context), registry, Options(if_exists=if_exists, creation=creation, **options))
 
 
-def _run(session: Session, options: Options) -> None:
+def _run(session: Session, registry: RegistryOptions, options: Options) -> None:
     from gitops_release.cli.source import find_source
     from gitops_release.core import published
-    from gitops_release.system.files import write_whole
+    from gitops_release.system.files import check_writable, write_whole
 
+    if options.output is not None and not options.dry_run:
+        check_writable(options.output)
     written = [] if options.output is None else [options.output]
     found = find_source(session.environ, session.processes(), written)
     request = _request(options, found)
-    publisher = _publisher(session, options, request)
+    publisher = _publisher(session, registry, options, request)
     decision = publisher.plan(request, assume if options.dry_run else refuse)
     session.console.plan(decision.plan)
     if options.dry_run:
+        session.console.note("dry run: nothing was written")
         session.console.result(str(request.references[0]))
         return
     image = publisher.execute(request, decision)
@@ -166,15 +173,19 @@ def _request(options: Options, found: BuildSource) -> PublishRequest:
     from gitops_release.cli.source import default_tags
 
     tags = tuple(dict.fromkeys(options.tags)) or default_tags(found)
-    for tag in tags:
-        check_tag(tag)
+    with naming("--tag"):
+        for tag in tags:
+            check_tag(tag)
+    with naming("--registry and --image"):
+        repository = Repository.parse(f"{options.registry.rstrip('/')}/{options.image}")
     return PublishRequest(
-        repository=Repository.parse(f"{options.registry.rstrip('/')}/{options.image}"),
+        repository=repository,
         tags=tags,
         build=_build(options),
         if_exists=options.if_exists,
         source=found.source,
         committed_at=found.committed_at,
+        creation=options.creation,
     )
 
 
@@ -194,38 +205,26 @@ def _build(options: Options) -> Build:
     return Build(
         context=str(context),
         dockerfile=str(dockerfile),
-        build_args=_pairs("--build-arg", options.build_args),
+        build_args=pairs("--build-arg", options.build_args),
         target=options.target or None,
         platforms=options.platforms,
-        labels=_pairs("--label", options.labels),
+        labels=pairs("--label", options.labels),
         pull=options.pull,
         no_cache=options.no_cache,
     )
 
 
-def _pairs(option: str, texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """Split each text at its first ``=``."""
-    pairs = []
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"expected NAME=VALUE for {option}, found {text!r}")
-        pairs.append((name, value))
-    return tuple(pairs)
-
-
-def _publisher(session: Session, options: Options, request: PublishRequest) -> Publisher:
+def _publisher(
+    session: Session, registry: RegistryOptions, options: Options, request: PublishRequest
+) -> Publisher:
     from gitops_release.app.publish import Publisher
     from gitops_release.engines.docker import DockerEngine
     from gitops_release.registries.kinds import registry_for
 
-    connection = session.connection(
-        options.registry_username_env, options.registry_password_env, options.auth_hosts
-    )
     return Publisher(
-        registry=registry_for(request.repository.host, connection),
+        registry=registry_for(request.repository.host, connection(session, registry)),
         engine=DockerEngine(
-            session.processes(), session.retry(), session.console.note, options.timeout
+            session.processes(), session.retry(), session.console.output, options.timeout
         ),
         announce=session.console.step,
     )

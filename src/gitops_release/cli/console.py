@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gitops_release.core.plan import Action, Plan
     from gitops_release.system.redaction import Redactor
 
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
@@ -31,11 +33,15 @@ class Console:
 
     def note(self, text: str) -> None:
         """Print a line for people."""
-        self._print(text, sys.stderr)
+        self._print(_harmless(text), sys.stderr)
+
+    def output(self, line: str) -> None:
+        """Print a line of another program, colours included."""
+        self._print(line, sys.stderr)
 
     def step(self, text: str) -> None:
         """Print what is being done now."""
-        self._print(click.style(f"==> {text}", bold=True), sys.stderr)
+        self._print(click.style(f"==> {_harmless(text)}", bold=True), sys.stderr)
 
     def plan(self, plan: Plan[Action]) -> None:
         """Print a plan: the very object that is executed."""
@@ -45,7 +51,7 @@ class Console:
     def diff(self, text: str) -> None:
         """Print a unified diff, coloured on a terminal."""
         for line in text.splitlines():
-            self._print(click.style(line, fg=COLOURS.get(line[:1])), sys.stderr)
+            self._print(click.style(_harmless(line), fg=COLOURS.get(line[:1])), sys.stderr)
 
     def lines(self, lines: Iterable[object]) -> None:
         """Print lines for people."""
@@ -54,16 +60,18 @@ class Console:
 
     def error(self, error: GitopsReleaseError) -> None:
         """Print what went wrong and what to do."""
-        self._print(f"{click.style('error:', fg='red')} {error.message}", sys.stderr)
+        self._print(f"{click.style('error:', fg='red')} {_harmless(error.message)}", sys.stderr)
         if error.hint is not None:
-            self._print(f"{click.style('hint:', fg='yellow')} {error.hint}", sys.stderr)
+            self._print(f"{click.style('hint:', fg='yellow')} {_harmless(error.hint)}", sys.stderr)
 
     def usage_error(self, error: click.ClickException) -> None:
         """Print what the command line got wrong."""
-        self._print(f"{click.style('error:', fg='red')} {error.format_message()}", sys.stderr)
+        self._print(
+            f"{click.style('error:', fg='red')} {_harmless(error.format_message())}", sys.stderr
+        )
+        # The parser's own errors do not know their command.
         context = error.ctx if isinstance(error, click.UsageError) else None
-        if context is not None:
-            self.note(f"hint: see {context.command_path} --help")
+        self.note(f"hint: see {context.command_path if context else 'gitops-release'} --help")
 
     def bug(self, error: Exception) -> None:
         """Print a traceback, for what should never happen."""
@@ -73,3 +81,8 @@ class Console:
     def _print(self, text: str, stream: TextIO) -> None:
         # click drops the colours where the stream is no terminal or NO_COLOR asks for that.
         click.echo(self.redactor.redact(text), file=stream)
+
+
+def _harmless(text: str) -> str:
+    """Return the text with control characters shown, not obeyed: names come from repositories."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

@@ -13,14 +13,17 @@ from gitops_release.cli.manifest_repositories import (
     open_manifest_repository,
     parse_manifest_repository,
 )
-from gitops_release.cli.options import dry_run_option, registry_options
+from gitops_release.cli.options import dry_run_option, naming
+from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
 from gitops_release.core.errors import UsageError
 from gitops_release.core.git import Author
 from gitops_release.core.image import Digest, ImageReference
 from gitops_release.core.manifest import Pin, Selection
+from gitops_release.core.observation import assume, refuse
 from gitops_release.core.release_request import ReleaseImage, ReleaseRequest, Wording
+from gitops_release.core.releasing import Operation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,6 +31,16 @@ if TYPE_CHECKING:
     from gitops_release.app.release import Decision, Releaser
 
 MAX_MENTIONS: Final = 20  # lines; more would hide the diff
+
+_OUTCOMES: Final = {
+    Operation.CREATED: "the pull request is open",
+    Operation.UPDATED: "the pull request is up to date",
+    Operation.UNCHANGED: "nothing was left to do",
+    Operation.MERGED: "it was merged already",
+    Operation.DECLINED: "nothing was written, a person has declined it",
+    Operation.SUPERSEDED: "nothing was written, a newer release is open",
+    Operation.BRANCH_ONLY: "the branch is written; a local repository has no pull requests",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +62,13 @@ class Options:
     author: str | None
     github_token_env: str
     github_api_url: str
-    registry_username_env: str
-    registry_password_env: str
-    auth_hosts: tuple[str, ...]
     output: Path | None
     dry_run: bool
 
 
-@click.command("create-release-pr", cls=SettingsCommand)
+@click.command(
+    "create-release-pr", cls=SettingsCommand, short_help="Open the release's pull request."
+)
 @setting(
     "--image",
     "images",
@@ -102,7 +114,7 @@ class Options:
 @setting(
     "--base",
     metavar="BRANCH",
-    help="The branch to release into. Default: the repository's default.",
+    help="The branch to release into. Default: the repository's.",
 )
 @setting(
     "--branch",
@@ -162,14 +174,17 @@ def create_release_pr(context: click.Context, /, **options: Any) -> None:  # noq
     The last line of output (stdout) is the pull request's URL, or the branch where there is none.
     A second run changes nothing and reports the same.
     """
+    registry = RegistryOptions.taken_from(options)
     pin = Pin(options.pop("pin"))
-    _run(session_of(context), Options(pin=pin, **options))
+    _run(session_of(context), registry, Options(pin=pin, **options))
 
 
-def _run(session: Session, options: Options) -> None:
+def _run(session: Session, registry: RegistryOptions, options: Options) -> None:
     from gitops_release.core import released
-    from gitops_release.system.files import write_whole
+    from gitops_release.system.files import check_writable, write_whole
 
+    if options.output is not None and not options.dry_run:
+        check_writable(options.output)
     request = _request(options)
     with open_manifest_repository(
         session,
@@ -178,22 +193,26 @@ def _run(session: Session, options: Options) -> None:
         token_env=options.github_token_env,
         anonymous=options.dry_run,
     ) as forge:
-        releaser = _releaser(session, options, forge)
-        decision = releaser.plan(request)
+        releaser = _releaser(session, registry, forge)
+        decision = releaser.plan(request, assume if options.dry_run else refuse)
         _show(session, decision)
         if options.dry_run:
+            session.console.note("dry run: nothing was written")
             session.console.result(decision.text.branch)
             return
         result = releaser.execute(decision)
     if options.output is not None:
         write_whole(options.output, released.to_json(result))
         session.console.note(f"wrote {options.output}")
-    session.console.note(f"release {result.operation.value}")
+    session.console.note(f"done: {_OUTCOMES[result.operation]}")
     session.console.result(result.pull_request.url if result.pull_request else result.branch)
 
 
 def _request(options: Options) -> ReleaseRequest:
-    given = [ReleaseImage(ImageReference.parse(text)) for text in options.images]
+    with naming("--image"):
+        given = [ReleaseImage(ImageReference.parse(text)) for text in options.images]
+    with naming("--author"):
+        author = Author.parse(options.author) if options.author else None
     images = _distinct([*given, *_images_from(options.images_from)])
     if not images:
         raise UsageError(
@@ -208,11 +227,22 @@ def _request(options: Options) -> ReleaseRequest:
         wording=Wording(
             branch=options.branch,
             title=options.title,
-            body=None if options.body_file is None else options.body_file.read_text("utf-8"),
+            body=_body_template(options.body_file),
             commit_message=options.commit_message,
         ),
-        author=Author.parse(options.author) if options.author else None,
+        author=author,
     )
+
+
+def _body_template(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"--body-file: expected a text in UTF-8 at {path}, found: {error}"
+        ) from error
 
 
 def _images_from(paths: Iterable[Path]) -> Iterator[ReleaseImage]:
@@ -223,7 +253,11 @@ def _images_from(paths: Iterable[Path]) -> Iterator[ReleaseImage]:
             try:
                 text = file.read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise UsageError(f"expected an image.json at {file}, found: {error}") from error
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                raise UsageError(
+                    f"--images-from: expected an image.json at {file}, found: {reason}",
+                    hint="build-and-push-image --output FILE writes it",
+                ) from error
             for image in published.from_json(text, origin=str(file)):
                 yield ReleaseImage(image.reference, image.source)
 
@@ -255,12 +289,12 @@ def _distinct(images: Iterable[ReleaseImage]) -> tuple[ReleaseImage, ...]:
     return tuple(found.values())
 
 
-def _releaser(session: Session, options: Options, forge: Forge) -> Releaser:
+def _releaser(session: Session, registry: RegistryOptions, forge: Forge) -> Releaser:
     from gitops_release.app.release import Releaser
     from gitops_release.manifests import ManifestEditor
 
     def resolve(image: ImageReference) -> Digest:
-        return _digest(session, options, image)
+        return _digest(session, registry, image)
 
     return Releaser(
         repository=forge.repository,
@@ -271,15 +305,12 @@ def _releaser(session: Session, options: Options, forge: Forge) -> Releaser:
     )
 
 
-def _digest(session: Session, options: Options, image: ImageReference) -> Digest:
+def _digest(session: Session, registry: RegistryOptions, image: ImageReference) -> Digest:
     """Return the digest behind a tag, for manifests that pin it."""
     from gitops_release.registries.kinds import registry_for
 
-    connection = session.connection(
-        options.registry_username_env, options.registry_password_env, options.auth_hosts
-    )
     session.console.note(f"the manifest pins a digest: asking {image.repository.host} for {image}")
-    found = registry_for(image.repository.host, connection).describe(image)
+    found = registry_for(image.repository.host, connection(session, registry)).describe(image)
     if found is None:
         raise UsageError(
             f"expected {image} in its registry, found nothing",

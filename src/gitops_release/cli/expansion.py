@@ -72,8 +72,7 @@ def expand(
         if name in refused:
             raise UsageError(
                 f"expected no secret in an option's value, found the variable {name}",
-                hint="secrets are passed by options ending in -env, which name a variable, "
-                "or by --secret",
+                hint="secrets are passed by options ending in -env, which name a variable",
             )
     return _joined(parts, variables)
 
@@ -351,7 +350,7 @@ def _refuse_operator(reader: _Reader, name: str, start: int) -> NoReturn:
     raise UsageError(
         f"expected one of {_OPERATORS} or a closing brace after {name}, "
         f"found {reader.shown(reader.position)}",
-        hint="the reference of values lists what may stand in ${…}",
+        hint="docs/reference/settings.md lists what may stand in ${…}",
     )
 
 

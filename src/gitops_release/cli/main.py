@@ -14,10 +14,13 @@ from gitops_release import __version__
 from gitops_release.cli.build_and_push_image import build_and_push_image
 from gitops_release.cli.console import Console
 from gitops_release.cli.create_release_pr import create_release_pr
+from gitops_release.cli.describe_image import describe_image
+from gitops_release.cli.doctor import doctor
+from gitops_release.cli.promote_image import promote_image
 from gitops_release.cli.secret_names import secret_names
 from gitops_release.cli.session import Session
 from gitops_release.core.credentials import Secret
-from gitops_release.core.errors import GitopsReleaseError
+from gitops_release.core.errors import GitopsReleaseError, UsageError
 from gitops_release.system.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -46,6 +49,9 @@ def cli() -> None:
 
 cli.add_command(build_and_push_image)
 cli.add_command(create_release_pr)
+cli.add_command(promote_image)
+cli.add_command(describe_image)
+cli.add_command(doctor)
 
 
 def run(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
@@ -56,11 +62,15 @@ def run(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | Non
         redactor.hide(Secret(environ.get(name, "")))
     console = Console(redactor)
     signal.signal(signal.SIGTERM, _terminate)
-    session = Session(environ, Path.cwd(), console.lines, console, redactor)
     try:
+        directory = _current_directory()
+        session = Session(environ, directory, console.lines, console, redactor)
         return _exit_code(arguments, session)
     except GitopsReleaseError as error:
         console.error(error)
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        console.note(error.format_message())
         return error.exit_code
     except click.ClickException as error:
         console.usage_error(error)
@@ -82,6 +92,16 @@ def _exit_code(arguments: Sequence[str] | None, session: Session) -> int:
     )
     # click returns the code of --help and --version, and what a command returns otherwise.
     return ended if isinstance(ended, int) else 0
+
+
+def _current_directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"expected a current directory, found: {error.strerror}",
+            hint="change to a directory that is there",
+        ) from error
 
 
 def _terminate(_number: int, _frame: object) -> None:

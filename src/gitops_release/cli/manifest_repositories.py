@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from gitops_release.cli.session import USER_AGENT
 from gitops_release.core.errors import AuthenticationError, UsageError
+from gitops_release.core.hosts import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,14 +52,15 @@ def parse_manifest_repository(text: str) -> GitHubName | LocalDirectory:
     OWNER/NAME is always GitHub; a directory starts with ``/``, ``./``, ``../`` or ``~``.
     """
     if text in {".", ".."} or text.startswith(_DIRECTORY):
-        return LocalDirectory(Path(text).expanduser())
-    if text.startswith("file://"):
-        return LocalDirectory(Path(unquote(urlsplit(text).path)))
+        return LocalDirectory(_home(Path(text)))
+    if text.startswith("file:///"):
+        return LocalDirectory(Path(unquote(text.removeprefix("file://"))))
     if _GITHUB.fullmatch(text) and text.rpartition("/")[2] not in {".", ".."}:
         return GitHubName(text)
     raise UsageError(
-        f"expected a manifest repository, found {_without_user(text)!r}",
-        hint="write OWNER/NAME for GitHub, and ./DIRECTORY or /DIRECTORY for a local repository",
+        f"--manifest-repository: expected OWNER/NAME on GitHub, or a directory that starts with "
+        f"/, ./, ../ or ~, found {_without_user(text)!r}",
+        hint=_meant(text),
     )
 
 
@@ -82,6 +84,7 @@ def open_manifest_repository(
 
             yield Forge(LocalRepository.open(path, session.processes()), None)
         case GitHubName(full_name=full_name):
+            check_api_url(api_url)
             token = session.secret(token_env)
             if token is None and not anonymous:
                 raise AuthenticationError(
@@ -103,6 +106,32 @@ def _github(full_name: str, api_url: str, token: Secret | None) -> Iterator[Forg
         yield Forge(GitHubRepository(repository), GitHubPullRequests(repository))
 
 
+def _home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"--manifest-repository: expected a user's home in {str(path)!r}, found none"
+        ) from error
+
+
+def check_api_url(url: str) -> None:
+    """Raise ``UsageError`` unless the address is https, or http on this machine."""
+    match = re.fullmatch(r"(https?)://([A-Za-z0-9.:\[\]-]+)(?:/[^?#\s]*)?", url)
+    if match is None or (match[1] == "http" and not is_loopback(match[2])):
+        raise UsageError(
+            f"--github-api-url: expected an https address, found {_without_user(url)!r}",
+            hint="on GitHub Enterprise it is https://HOST/api/v3",
+        )
+
+
+def _meant(text: str) -> str | None:
+    url = re.fullmatch(r"(?:https?://|ssh://)?(?:[^/@]*@)?[^/:]+[:/](.+?)(?:\.git)?/?", text)
+    if url and _GITHUB.fullmatch(url[1]):
+        return f"releases over git are not there yet; for GitHub write {url[1]}"
+    return f"did you mean ./{text}?" if Path(text).is_dir() else None
+
+
 def _without_user(text: str) -> str:
     """Return a URL without its user, which may be a token."""
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    return re.sub(r"//[^/]*@", "//***@", text)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from gitops_release.cli.settings import setting
+from gitops_release.core.errors import UsageError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@contextmanager
+def naming(option: str) -> Iterator[None]:
+    """Let errors about a value begin with the option that it was given for."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error.message}", hint=error.hint) from error
 
 
 def dry_run_option(function: _F) -> _F:
@@ -17,37 +28,15 @@ def dry_run_option(function: _F) -> _F:
     )
 
 
-def registry_options(function: _F) -> _F:
-    """Add the options that say how a registry is reached."""
-    for option in reversed(_REGISTRY):
-        function = option(function)
-    return function
-
-
-_REGISTRY: Final = (
-    setting(
-        "--registry-username-env",
-        secret=True,
-        default="DOCKER_LOGIN",
-        show_default=True,
-        metavar="VARIABLE",
-        help="The variable that holds the registry's user name.",
-    ),
-    setting(
-        "--registry-password-env",
-        secret=True,
-        default="DOCKER_PASSWORD",
-        show_default=True,
-        metavar="VARIABLE",
-        help="The variable that holds the registry's password.",
-    ),
-    setting(
-        "--allow-auth-host",
-        "auth_hosts",
-        multiple=True,
-        trusted=True,
-        metavar="HOST",
-        help="A host besides the registry's own that may be given the registry's credentials "
-        "in exchange for a token. May be repeated.",
-    ),
-)
+def pairs(option: str, texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return each NAME=VALUE split at its first ``=``; raise ``UsageError`` for anything else."""
+    pairs = []
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(
+                f"{option}: expected NAME=VALUE, found {text!r}",
+                hint="a variable's value is written NAME=$VARIABLE",
+            )
+        pairs.append((name, value))
+    return tuple(pairs)

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from gitops_release import __version__
 from gitops_release.cli.settings import SettingsContext, read_secret
-from gitops_release.core.errors import AuthenticationError, UsageError
+from gitops_release.core.errors import UsageError
 
 if TYPE_CHECKING:
     import click
 
     from gitops_release.cli.console import Console
-    from gitops_release.core.credentials import Credentials, Secret
-    from gitops_release.registries.connection import Connection
+    from gitops_release.core.credentials import Secret
     from gitops_release.system.processes import Processes
     from gitops_release.system.redaction import Redactor
     from gitops_release.system.retry import RetryPolicy
@@ -47,36 +46,6 @@ class Session(SettingsContext):
         from gitops_release.system.retry import RetryPolicy
 
         return RetryPolicy(self.console.note)
-
-    def connection(
-        self, username_env: str, password_env: str, auth_hosts: tuple[str, ...]
-    ) -> Connection:
-        """Return how registries are reached with the credentials in two variables."""
-        from gitops_release.registries.connection import Connection
-        from gitops_release.system.http import HttpClient
-
-        return Connection(
-            HttpClient(self.retry(), user_agent=USER_AGENT),
-            self.redactor,
-            self._credentials(username_env, password_env),
-            auth_hosts,
-        )
-
-    def _credentials(self, username_env: str, password_env: str) -> Credentials | None:
-        """Return the user name and password; ``None`` if neither is given: anonymous."""
-        from gitops_release.core.credentials import Credentials
-
-        username = self.environ.get(username_env, "")
-        password = self.secret(password_env)
-        if username and password is not None:
-            return Credentials(username, password)
-        if username or password is not None:
-            unset = password_env if username else username_env
-            raise AuthenticationError(
-                f"expected a user name and a password for the registry, found {unset} unset",
-                hint=f"set {unset}, or name another variable",
-            )
-        return None
 
 
 def session_of(context: click.Context) -> Session:

@@ -105,7 +105,7 @@ class SettingOption(click.Option):
     ``in_file=False``: no configuration file may set it.
     """
 
-    def __init__(  # noqa: PLR0913 - an option is declared with keywords
+    def __init__(
         self,
         param_decls: Sequence[str] | None = None,
         *,

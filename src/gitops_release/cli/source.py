@@ -59,7 +59,7 @@ def default_tags(found: BuildSource) -> tuple[str, ...]:
     """Return the tag for a build that was given none; raise ``UsageError`` without a commit."""
     if found.default_tag is None:
         raise UsageError(
-            "expected a git commit to name the image after, found none here",
+            f"expected a git commit to name the image after, found none in {Path.cwd()}",
             hint="run in a checkout with a commit, or pass --tag",
         )
     return (found.default_tag,)

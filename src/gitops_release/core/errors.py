@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from gitops_release.core.image import Digest, ImageReference
 
 
 class GitopsReleaseError(Exception):
@@ -26,6 +29,10 @@ class UsageError(GitopsReleaseError):
     exit_code = 2
 
 
+class MachineError(UsageError):
+    """This machine lacks something, such as a program; another one may have it."""
+
+
 class AuthenticationError(GitopsReleaseError):
     """There are no usable credentials, or they were refused."""
 
@@ -38,6 +45,19 @@ class ConflictError(GitopsReleaseError):
     exit_code = 4
 
 
+class ImmutableTagError(ConflictError):
+    """A registry does not move a tag; ``built`` is the digest of what should have had it.
+
+    That is the manifest's digest or the configuration's, whichever is known; ``None`` if neither.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, built: Digest | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.built = built
+
+
 class ServiceError(GitopsReleaseError):
     """A service failed, and retries or the deadline are exhausted."""
 
@@ -48,6 +68,14 @@ class ManifestError(GitopsReleaseError):
     """A manifest does not name the image, names it ambiguously, or cannot be parsed."""
 
     exit_code = 6
+
+
+class ImageNotFoundError(ManifestError):
+    """No manifest names the image."""
+
+    def __init__(self, message: str, *, image: ImageReference, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.image = image
 
 
 class BuildError(GitopsReleaseError):

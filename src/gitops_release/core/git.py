@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # git check-ref-format(1)
 _ILLEGAL: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]+|\.{2,}|@\{")
-MAX_BRANCH_LENGTH: Final = 200
+MAX_BRANCH_LENGTH: Final = 200  # bytes: the branch is a file's name, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Author:
     def parse(cls, text: str) -> Author:
         """Return the identity written as ``Name <mail>``; raise ``UsageError`` otherwise."""
         match = re.fullmatch(
-            r"\s*([^<>\x00-\x1f]*[^<>\x00-\x1f\s])\s*<([^<>\s]+@[^<>\s]+)>\s*", text
+            r"\s*([^<>\x00-\x1f]*[^<>\x00-\x1f\s])\s*<([^<>\x00-\x1f\s]+@[^<>\x00-\x1f\s]+)>\s*",
+            text,
         )
         if not match:
             raise UsageError(
@@ -63,17 +64,20 @@ def legal_branch(text: str) -> str:
     The result differs from the text only where git check-ref-format(1) demands it. Raises
     ``UsageError`` if nothing is left.
     """
-    components = (_legal_component(part) for part in _ILLEGAL.sub("-", text).split("/"))
-    name = "/".join(part for part in components if part).lstrip("-")[:MAX_BRANCH_LENGTH]
-    name = name.rstrip("./-")
+    name = _ILLEGAL.sub("-", text)
+    # What one rule takes away may bring another into play, as in "-.a".
+    while (legal := _more_legal(name)) != name:
+        name = legal
     if name in ("", "@", "HEAD"):
         raise UsageError(f"expected a branch name, found {text!r}", hint="see --branch")
     return name
 
 
-def _legal_component(text: str) -> str:
-    text = text.lstrip(".").rstrip(".")
-    return re.sub(r"\.lock\Z", "-lock", text)
+def _more_legal(name: str) -> str:
+    components = (re.sub(r"\.lock\Z", "-lock", part.strip(".")) for part in name.split("/"))
+    joined = "/".join(part for part in components if part).lstrip("-")
+    encoded = joined.encode(errors="surrogatepass")[:MAX_BRANCH_LENGTH]
+    return encoded.decode(errors="ignore").rstrip("./-")
 
 
 def trailers(message: str) -> dict[str, str]:

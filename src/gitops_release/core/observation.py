@@ -6,7 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from gitops_release.core.errors import AuthenticationError, GitopsReleaseError, ServiceError
+from gitops_release.core.errors import (
+    AuthenticationError,
+    GitopsReleaseError,
+    MachineError,
+    ServiceError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ def refuse(error: GitopsReleaseError) -> NoReturn:
 
 
 def assume(error: GitopsReleaseError) -> Assumed:
-    """Return the assumption that a dry run shows; raise what no credentials or network explain."""
-    if isinstance(error, AuthenticationError | ServiceError):
+    """Return the assumption that a dry run shows; raise what another machine would not mend."""
+    if isinstance(error, AuthenticationError | MachineError | ServiceError):
         return Assumed(error.message)
     raise error

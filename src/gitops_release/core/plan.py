@@ -17,7 +17,7 @@ class Action(Protocol):
 ActionT_co = TypeVar("ActionT_co", bound=Action, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # slots and Generic do not go together before Python 3.12
 class Plan(Generic[ActionT_co]):
     """The actions that make the world as requested, in their order.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from gitops_release.core.credentials import Credentials, CredentialSupplier
+    from gitops_release.core.credentials import Credentials, CredentialSupplier, Secret
     from gitops_release.core.git import BaseCommit, Commit
     from gitops_release.core.image import Digest, ImageReference, Repository
     from gitops_release.core.manifest import ManifestEdits, ManifestFile, Selection
@@ -18,6 +18,18 @@ if TYPE_CHECKING:
         PullRequest,
         UpdatePullRequest,
     )
+    from gitops_release.core.repository_settings import RepositorySettings
+
+
+class TokenSource(Protocol):
+    """Where the identity of this job comes from."""
+
+    def token(self, audience: str | None) -> Secret:
+        """Return an OIDC token for an audience; ``None`` is the issuer's default.
+
+        Raises ``AuthenticationError`` if there is none.
+        """
+        ...
 
 
 class Registry(Protocol):
@@ -39,12 +51,28 @@ class Registry(Protocol):
         """Let tags name the image with the digest, without moving any of its layers."""
         ...
 
+    def repository_exists(self, repository: Repository) -> bool:
+        """Say whether an image can be pushed without creating its repository first."""
+        ...
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Create a repository; one that another job has created meanwhile is left as it is."""
+        ...
+
+
+class Copier(Protocol):
+    """What copies images between two registries, or within one."""
+
+    def copy(self, source: ImageReference, target: ImageReference) -> None:
+        """Let the target name the very manifest that the source names, with all its parts."""
+        ...
+
 
 class Engine(Protocol):
     """What builds and pushes images."""
 
     def describe(self) -> str:
-        """Return name and version for people; raise ``UsageError`` if it cannot work here."""
+        """Return name and version for people; raise ``MachineError`` if it cannot work here."""
         ...
 
     def build_and_push(
@@ -53,7 +81,8 @@ class Engine(Protocol):
         """Build an image, push it under each reference, and return the digest of its manifest.
 
         The references are of one repository. Fresh credentials are asked for before each attempt
-        to push. Raises ``BuildError`` if the build fails or the registry refuses the image.
+        to push. Raises ``BuildError`` if the build fails or the registry refuses the image, and
+        ``ImmutableTagError`` if a tag names another manifest and may not move.
         """
         ...
 
@@ -63,6 +92,10 @@ class ManifestRepository(Protocol):
 
     def base(self, branch: str | None) -> BaseCommit:
         """Return the tip of a branch, or of the default branch."""
+        ...
+
+    def check_writable(self) -> None:
+        """Raise ``AuthenticationError`` unless a branch may be written; writes nothing."""
         ...
 
     def candidates(
@@ -123,7 +156,11 @@ class ManifestEditor(Protocol):
     ) -> ManifestEdits:
         """Return the edits that let the selected places name the images.
 
-        Raises ``ManifestError`` if an image is not found, is ambiguous, or an edit cannot be
-        proved.
+        Raises ``ManifestError`` if an image is not found (``ImageNotFoundError``), is ambiguous,
+        or an edit cannot be proved.
         """
+        ...
+
+    def nearest(self, files: Iterable[ManifestFile], image: ImageReference) -> tuple[str, ...]:
+        """Return the image names in the files that are most like the image's, the nearest first."""
         ...

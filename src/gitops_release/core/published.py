@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -86,6 +86,25 @@ class _Reader:
             return value
         raise self._error(key, f"a {kind.__name__}", value)
 
+    def parsed(self, data: object, key: str, parse: Callable[[str], _T]) -> _T:
+        text = self.text(data, key)
+        try:
+            return parse(text)
+        except UsageError as error:
+            raise self._in_origin(error) from error
+
+    def tags(self, data: object, key: str) -> tuple[str, ...]:
+        tags = self.texts(data, key)
+        try:
+            for tag in tags:
+                check_tag(tag)
+        except UsageError as error:
+            raise self._in_origin(error) from error
+        return tags
+
+    def _in_origin(self, error: UsageError) -> UsageError:
+        return UsageError(f"{error.message} in {self.origin}", hint=error.hint)
+
     def _error(self, key: str, expected: str, found: object) -> UsageError:
         return UsageError(f"expected {expected} as {key!r} in {self.origin}, found {found!r:.80}")
 
@@ -104,7 +123,7 @@ def from_json(text: str, *, origin: str) -> tuple[PublishedImage, ...]:
     """
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"expected JSON in {origin}, found: {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
@@ -139,13 +158,10 @@ def _image_to_data(image: PublishedImage) -> dict[str, object]:
 
 def _image_from_data(reader: _Reader, data: object) -> PublishedImage:
     source = reader.mapping(data, "source")
-    tags = reader.texts(data, "tags")
-    for tag in tags:
-        check_tag(tag)
     return PublishedImage(
-        repository=Repository.parse(reader.text(data, "repository")),
-        tags=tags,
-        digest=Digest(reader.text(data, "digest")),
+        repository=reader.parsed(data, "repository", Repository.parse),
+        tags=reader.tags(data, "tags"),
+        digest=reader.parsed(data, "digest", Digest),
         platforms=reader.texts(data, "platforms"),
         created=reader.optional(data, "created", str),
         reused=reader.optional(data, "reused", bool) or False,

@@ -17,6 +17,8 @@ from gitops_release.core.published import Source
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gitops_release.core.repository_settings import RepositorySettings
+
 REVISION_LABEL: Final = "org.opencontainers.image.revision"
 SOURCE_LABEL: Final = "org.opencontainers.image.source"
 CREATED_LABEL: Final = "org.opencontainers.image.created"
@@ -55,6 +57,7 @@ class PublishRequest:
     if_exists: IfExists = IfExists.REUSE
     source: Source = Source()
     committed_at: str | None = None  # RFC 3339; the commit's, not the clock's
+    creation: RepositorySettings | None = None  # None: the repository is not created
 
     @property
     def references(self) -> tuple[ImageReference, ...]:
@@ -67,6 +70,7 @@ class ImageDescription:
     """What a registry says of an image."""
 
     digest: Digest
+    configuration: Digest | None = None  # of the image, or of an index's first one
     media_type: str
     size: int  # bytes of the configuration and the layers, of all platforms that are described
     platforms: tuple[str, ...]
@@ -80,6 +84,19 @@ class PublishFacts:
 
     engine: str | Assumed
     existing: Mapping[str, ImageDescription | None] | Assumed
+    repository_exists: bool | Assumed = True  # not asked unless it may be created
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRepository:
+    """Create the repository that the image is pushed to."""
+
+    repository: Repository
+    settings: RepositorySettings
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        return f"create the repository {self.repository}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +127,7 @@ class AddTags:
         return f"tag {self.repository}@{self.digest} as {', '.join(self.tags)}"
 
 
-PublishAction = BuildAndPush | AddTags
+PublishAction = CreateRepository | BuildAndPush | AddTags
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +236,18 @@ def _build(
     if isinstance(engine, Assumed):
         assumptions = (*assumptions, f"an engine builds it ({engine.reason})")
         engine = "the engine"
+    exists = facts.repository_exists
+    if isinstance(exists, Assumed):
+        assumptions = (*assumptions, f"the repository is there ({exists.reason})")
+    create = _creation(request) if exists is False else ()
     action = BuildAndPush(labelled(request), request.references, engine)
-    return PublishPlan(Plan(reason, (action,), assumptions, notices))
+    return PublishPlan(Plan(reason, (*create, action), assumptions, notices))
+
+
+def _creation(request: PublishRequest) -> tuple[CreateRepository, ...]:
+    if request.creation is None:
+        return ()
+    return (CreateRepository(request.repository, request.creation),)
 
 
 def _reuse(

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gitops_release.core.errors import UsageError
 from gitops_release.core.git import legal_branch
 from gitops_release.core.manifest import ManifestEdits, Slot, key_path
 from gitops_release.core.markdown import code, table
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_TITLE_LENGTH: Final = 256  # GitHub's limit, in characters
 MAX_BODY_LENGTH: Final = 65_536  # GitHub's limit, in characters
+_CUT: Final = "\n\nThe rest is left out: it does not fit.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ def word_release(request: ReleaseRequest, name: ReleaseName, edits: ManifestEdit
     wording = request.wording
     title = fill(wording.title or _default_title(request), fields, option="--title")
     title = " ".join(title.split())[:MAX_TITLE_LENGTH]
+    if not title:
+        raise UsageError(
+            f"expected a title from --title, found that {wording.title!r} comes out empty",
+            hint="which of its fields are empty?",
+        )
     body = _default_body(request, edits)
     if wording.body is not None:
         body = fill(
@@ -69,7 +76,14 @@ def word_release(request: ReleaseRequest, name: ReleaseName, edits: ManifestEdit
     message = title
     if wording.commit_message is not None:
         message = fill(wording.commit_message, fields, option="--commit-message").strip() or title
-    return ReleaseText(name.key, name.branch, title, body[:MAX_BODY_LENGTH], message)
+    return ReleaseText(name.key, name.branch, title, _fitting(body), message)
+
+
+def _fitting(body: str) -> str:
+    """Return the body as far as it fits, cut between lines: half a code span would be markup."""
+    if len(body) <= MAX_BODY_LENGTH:
+        return body
+    return body[: MAX_BODY_LENGTH - len(_CUT)].rpartition("\n")[0] + _CUT
 
 
 def _key(request: ReleaseRequest) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -172,12 +172,20 @@ def plan_release(request: ReleaseRequest, text: ReleaseText, facts: ReleaseFacts
     )
 
 
+def assuming(release: ReleasePlan, assumptions: tuple[str, ...]) -> ReleasePlan:
+    """Return the plan with what was taken for granted to make it."""
+    return replace(release, plan=replace(release.plan, assumptions=assumptions))
+
+
 def _publish(
     request: ReleaseRequest, text: ReleaseText, facts: ReleaseFacts
 ) -> tuple[PublishBranch, ...]:
     branch = facts.branch
     if branch is not None:
         if branch.has_changes:
+            if facts.pull_request is None:
+                # A pull request of ours holds nothing that we did not write.
+                _check_ours(text, branch.head)
             return ()
         _check_ours(text, branch.head)
     return (

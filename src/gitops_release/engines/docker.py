@@ -7,14 +7,21 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import BuildError, ServiceError, UsageError
+from gitops_release.core.errors import (
+    AuthenticationError,
+    BuildError,
+    ImmutableTagError,
+    MachineError,
+    ServiceError,
+)
 from gitops_release.core.image import Digest
 from gitops_release.engines.docker_config import docker_config
 from gitops_release.engines.push_errors import is_push_failure, push_error
 from gitops_release.system.files import private_directory
+from gitops_release.system.retry import TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from gitops_release.core.credentials import Credentials, CredentialSupplier
@@ -39,14 +46,14 @@ class DockerEngine:
     timeout: float  # seconds, for one build or one push
 
     def describe(self) -> str:
-        """Return the client's and daemon's versions; raise ``UsageError`` if either is missing."""
+        """Return the versions of client and daemon; without them raise ``MachineError``."""
         with docker_config(self.processes.environ, "", None) as config:
             version = self.processes.run(
                 ["docker", "version", "--format", "{{.Client.Version}} {{.Server.Version}}"],
                 extra=config.environ,
             )
         if version.returncode != 0:
-            raise UsageError(
+            raise MachineError(
                 f"expected a docker daemon, found none: {version.message}",
                 hint=NO_DAEMON,
             )
@@ -67,6 +74,7 @@ class DockerEngine:
     ) -> Digest:
         """Build and push in one go; another attempt finds every layer built and most pushed."""
         what = _names(references)
+        patience = iter([True])
 
         def attempt() -> Digest:
             with private_directory() as directory:
@@ -82,7 +90,7 @@ class DockerEngine:
                 if ended.returncode == 0:
                     return _digest_in(metadata)
             if is_push_failure(ended.tail):
-                raise push_error(ended.tail, what)
+                raise self._push_error(ended, references[0], what, patience)
             raise _build_error(build, ended)
 
         return self.retry.run(attempt, what=f"push {what}")
@@ -91,7 +99,7 @@ class DockerEngine:
         self, build: Build, references: Sequence[ImageReference], credentials: CredentialSupplier
     ) -> Digest:
         if build.platforms:
-            raise UsageError(
+            raise MachineError(
                 f"expected buildx to build for {', '.join(build.platforms)}, found a docker "
                 "client without it",
                 hint="install the docker-buildx plugin, or leave --platform out",
@@ -99,7 +107,8 @@ class DockerEngine:
         host = references[0].repository.host
         tags = [part for name in references for part in ("--tag", str(name))]
         # Base images may be private on the same host, so the build is logged in as well.
-        argv = ["docker", "build", *tags, *_arguments(build)]
+        # Of a step that fails, the container would stay.
+        argv = ["docker", "build", "--force-rm", *tags, *_arguments(build)]
         ended = self._docker(argv, host, credentials())
         if ended.returncode != 0:
             raise _build_error(build, ended)
@@ -112,11 +121,13 @@ class DockerEngine:
         return digests.pop()
 
     def _push(self, reference: ImageReference, credentials: CredentialSupplier) -> Digest:
+        patience = iter([True])
+
         def attempt() -> Digest:
             host = reference.repository.host
             ended = self._docker(["docker", "push", str(reference)], host, credentials())
             if ended.returncode != 0:
-                raise push_error(ended.tail, str(reference))
+                raise self._push_error(ended, reference, str(reference), patience)
             pushed = PUSHED.findall(ended.tail)
             if not pushed:
                 raise ServiceError(
@@ -125,6 +136,34 @@ class DockerEngine:
             return Digest(pushed[-1])
 
         return self.retry.run(attempt, what=f"push {reference}")
+
+    def _push_error(
+        self, ended: Followed, reference: ImageReference, what: str, patience: Iterator[bool]
+    ) -> Exception:
+        """Return what a failed push amounts to.
+
+        Credentials were good before the build: refused now, they may have aged, and fresh ones
+        are worth one attempt. A tag that does not move is told apart by what was built.
+        """
+        match push_error(ended.tail, what):
+            case AuthenticationError() as error if next(patience, False):
+                return TransientError(error.message)
+            case ImmutableTagError() as error:
+                built = self._image_id(reference)
+                return ImmutableTagError(error.message, hint=error.hint, built=built)
+            case error:
+                return error
+
+    def _image_id(self, reference: ImageReference) -> Digest | None:
+        """Return the id of an image in the daemon's store: its configuration's digest.
+
+        ``None`` where the image is not in the store, as with builders in containers.
+        """
+        found = self.processes.run(
+            ["docker", "image", "inspect", "--format", "{{.Id}}", str(reference)]
+        )
+        text = found.stdout.decode().strip()
+        return Digest(text) if found.returncode == 0 and text.startswith("sha256:") else None
 
     def _docker(self, argv: Sequence[str], host: str, credentials: Credentials | None) -> Followed:
         with docker_config(self.processes.environ, host, credentials) as config:

@@ -29,13 +29,14 @@ class DockerConfig:
 
     directory: Path
     user: Path  # the user's own
+    builders: Path  # what buildx knows of them
 
     @property
     def environ(self) -> Mapping[str, str]:
         """The variables that make docker use it, with the user's builders."""
         return {
             "DOCKER_CONFIG": str(self.directory),
-            "BUILDX_CONFIG": str(self.user / "buildx"),
+            "BUILDX_CONFIG": str(self.builders),
         }
 
 
@@ -55,12 +56,15 @@ def docker_config(
         contexts = user / "contexts"
         if contexts.is_dir():
             (directory / "contexts").symlink_to(contexts)
-        yield DockerConfig(directory, user)
+        builders = environ.get("BUILDX_CONFIG")
+        yield DockerConfig(directory, user, Path(builders) if builders else user / "buildx")
 
 
 def _user_directory(environ: Mapping[str, str]) -> Path:
     configured = environ.get("DOCKER_CONFIG")
-    return Path(configured) if configured else Path(environ.get("HOME", "/root")) / ".docker"
+    user = Path(configured) if configured else Path(environ.get("HOME", "/root")) / ".docker"
+    # Links and plugin directories are read from another directory than this one.
+    return user.absolute()
 
 
 def _content(user: Path, host: str, credentials: Credentials | None) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Final
 from gitops_release.core.errors import (
     AuthenticationError,
     BuildError,
-    ConflictError,
     GitopsReleaseError,
+    ImmutableTagError,
 )
 from gitops_release.system.retry import TransientError
 
@@ -27,8 +27,8 @@ _REFUSED: Final[tuple[tuple[re.Pattern[str], type[GitopsReleaseError], str], ...
             "do the credentials have the right to push there?",
         ),
         (
-            r"immutable",
-            ConflictError,
+            r"immutab|already exists and cannot be overwritten",
+            ImmutableTagError,
             "the tag cannot be moved: choose another --tag",
         ),
         (
@@ -45,22 +45,32 @@ _REFUSED: Final[tuple[tuple[re.Pattern[str], type[GitopsReleaseError], str], ...
 )
 _PUSH: Final = re.compile(
     r"failed to push|failed to authorize|unexpected status(?: from| code)"
-    r"|pushing (?:layers|manifest).*ERROR",
-    re.IGNORECASE,
+    r"|pushing (?:layers|manifest).*ERROR"
+    r"|^ > pushing \S+ with docker:$",  # the docker driver's last step
+    re.IGNORECASE | re.MULTILINE,
 )
+_RUN_STEP: Final = re.compile(r" > \[[^\]]+\] RUN ")
+_IMAGE: Final = re.compile(r"\S+/\S+")
 _LAST_LINES: Final = 12
 
 
 def is_push_failure(output: str) -> bool:
-    """Say whether a build that also pushes failed in its push."""
-    return _PUSH.search(output) is not None
+    """Say whether a build that also pushes failed in its push, or in a pull before it.
+
+    BuildKit ends with the step that failed, at the start of a line as no step's output is. What a
+    RUN step printed is not the registry's word.
+    """
+    summary = output[output.rfind("\n > ") + 1 :]
+    return not _RUN_STEP.match(summary) and _PUSH.search(summary) is not None
 
 
 def push_error(output: str, what: str) -> GitopsReleaseError | TransientError:
     """Return the error that a failed push amounts to; what nobody refused may work next time."""
     last = [line.strip() for line in output.splitlines() if line.strip()][-_LAST_LINES:]
     for line in reversed(last):
+        # An image may be called immutable-store: names are no verdict.
+        verdict = _IMAGE.sub("", line)
         for pattern, error, hint in _REFUSED:
-            if pattern.search(line):
+            if pattern.search(verdict):
                 return error(f"the registry refused {what}: {line}", hint=hint)
     return TransientError(last[-1] if last else "docker said nothing")

@@ -13,7 +13,7 @@ from github.GithubObject import NotSet
 from github.InputGitAuthor import InputGitAuthor
 from github.InputGitTreeElement import InputGitTreeElement
 
-from gitops_release.core.errors import ConflictError, ServiceError, UsageError
+from gitops_release.core.errors import AuthenticationError, ConflictError, ServiceError, UsageError
 from gitops_release.core.git import BaseCommit, Commit
 from gitops_release.core.manifest import FileMode, ManifestFile
 from gitops_release.core.release_commit import commit_message
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from github.GitTreeElement import GitTreeElement
+    from github.Permissions import Permissions
     from github.Repository import Repository
 
     from gitops_release.core.credentials import Secret
@@ -79,6 +80,19 @@ class GitHubRepository:
             )
         return BaseCommit(name, sha)
 
+    def check_writable(self) -> None:
+        """Raise ``AuthenticationError`` unless the token may push to the repository.
+
+        GitHub says nothing of a fine-grained token's right to open pull requests.
+        """
+        with translated(f"the repository {self._name}"):
+            may_push = _may_push(self._repository.permissions)
+        if not may_push:
+            raise AuthenticationError(
+                f"expected a token that may write {self._name}, found one that may read",
+                hint="the token needs contents: write and pull_requests: write on the repository",
+            )
+
     def candidates(
         self, commit: str, globs: Sequence[str], needles: Sequence[bytes]
     ) -> Iterator[ManifestFile]:
@@ -116,17 +130,11 @@ class GitHubRepository:
         with translated(f"the branch {action.branch} of {self._name}"):
             try:
                 self._point(action, commit)
-            except UnknownObjectException:
-                raise
             except GithubException as error:
-                if error.status != 422:  # noqa: PLR2004 - GitHub's answer to a lost race
+                # GitHub's answer to a lost race, and to a branch that is gone.
+                if error.status != 422 and (error.status != 404 or action.head is None):  # noqa: PLR2004
                     raise
-                raise ConflictError(
-                    f"expected the branch {action.branch} of {self._name} "
-                    f"{'not to exist' if action.head is None else f'at {action.head}'}, found: "
-                    f"{words(error)}",
-                    hint="somebody else was there first: run again to see what is left to do",
-                ) from error
+                raise self._lost_race(action, words(error)) from error
         return commit
 
     @property
@@ -193,12 +201,28 @@ class GitHubRepository:
     def _point(self, action: PublishBranch, commit: str) -> None:
         if action.head is None:
             self._repository.create_git_ref(f"refs/heads/{action.branch}", commit)
-        else:
-            # Not forced: the commit descends from the head that we looked at, or GitHub refuses.
-            self._repository.get_git_ref(f"heads/{action.branch}").edit(commit, force=False)
+            return
+        ref = self._repository.get_git_ref(f"heads/{action.branch}")
+        # Reading a lazy reference also gives it the address that it is written at.
+        if ref.object.sha != action.head:
+            raise self._lost_race(action, f"it at {ref.object.sha}")
+        # Not forced: the commit descends from the head that we looked at, or GitHub refuses.
+        ref.edit(commit, force=False)
+
+    def _lost_race(self, action: PublishBranch, found: str) -> ConflictError:
+        return ConflictError(
+            f"expected the branch {action.branch} of {self._name} "
+            f"{'not to exist' if action.head is None else f'at {action.head}'}, found {found}",
+            hint="somebody else was there first: run again to see what is left to do",
+        )
 
     def _known_commit(self, sha: str) -> GitCommit:
         return GitCommit(self._repository.requester, {}, {"sha": sha}, completed=True)
+
+
+def _may_push(permissions: Permissions | None) -> bool:
+    """Say whether a token may push; without one GitHub names no permissions at all."""
+    return permissions is not None and permissions.push
 
 
 def checked_sha(value: object) -> str:

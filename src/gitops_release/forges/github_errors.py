@@ -36,8 +36,9 @@ def translated(what: str) -> Iterator[None]:
         raise _error(error, what) from error
     except RequestException as error:
         raise ServiceError(f"{what}: GitHub cannot be reached: {error}", hint=RUN_AGAIN) from error
-    except (AssertionError, RuntimeError) as error:
-        # PyGithub's words for an answer from, or a redirect to, another host than the API's.
+    except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
+        # PyGithub's words for an answer from, or a redirect to, another host than the API's; and
+        # what comes of a proxy's page, in which PyGithub finds None or a text.
         raise ServiceError(
             f"{what}: unexpected answer from GitHub: {error}",
             hint="is --github-api-url right, and has the repository moved?",
@@ -49,13 +50,19 @@ def words(error: GithubException) -> str:
     data = error.data
     if not isinstance(data, dict):
         return f"HTTP {error.status}"
-    details = [
+    listed = data.get("errors")
+    details = [_detail(item) for item in listed] if isinstance(listed, list) else []
+    if isinstance(listed, str):
+        details = [listed]
+    return "; ".join([str(data.get("message") or f"HTTP {error.status}"), *details])
+
+
+def _detail(item: object) -> str:
+    return (
         str(item.get("message") or item.get("code") or item)
         if isinstance(item, dict)
         else str(item)
-        for item in data.get("errors") or ()
-    ]
-    return "; ".join([str(data.get("message") or f"HTTP {error.status}"), *details])
+    )
 
 
 def _error(error: GithubException, what: str) -> GitopsReleaseError:

@@ -5,11 +5,13 @@ The working tree and the index are never touched; what is not committed is not s
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import ConflictError, ManifestError, UsageError
+from gitops_release.core.errors import AuthenticationError, ConflictError, ManifestError, UsageError
 from gitops_release.core.git import Author, BaseCommit, Commit
 from gitops_release.core.manifest import FileMode, ManifestFile
 from gitops_release.core.release_commit import commit_message
@@ -19,7 +21,6 @@ from gitops_release.system.git import Git
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from gitops_release.core.releasing import PublishBranch
     from gitops_release.system.processes import Processes
@@ -79,6 +80,16 @@ class LocalRepository:
                 hint="name the branch to release into with --base",
             )
         return BaseCommit(name, sha)
+
+    def check_writable(self) -> None:
+        """Raise ``AuthenticationError`` unless this user may write objects and branches."""
+        for name in ("objects", "refs"):
+            path = Path(self._git.word("rev-parse", "--path-format=absolute", "--git-path", name))
+            if not os.access(path, os.W_OK):
+                raise AuthenticationError(
+                    f"expected to write {path}, found that this user may not",
+                    hint="whose is the repository?",
+                )
 
     def candidates(
         self, commit: str, globs: Sequence[str], needles: Sequence[bytes]
@@ -160,7 +171,7 @@ class LocalRepository:
         patterns = b"\n".join(needles)
         found = self._git.ask(
             *("grep", "-l", "-z", "-a", "-F", "--full-name", "--no-recurse-submodules"),
-            *("-f", "-", commit),
+            *("-f", "-", commit, "--", ":/"),
             stdin=patterns,
         )
         match found.returncode:

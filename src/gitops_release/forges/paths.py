@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -15,7 +16,9 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 NAMES: Final = frozenset({"Kustomization"})
 MAX_PATH: Final = 4096  # bytes, Linux's PATH_MAX
 # What HFS+ and NTFS take for .git, after git's verify_path (read-cache.c).
-_GIT_DIRECTORY: Final = re.compile(r"(?:\.git|git~\d)[. ]*", re.IGNORECASE)
+_GIT_DIRECTORY: Final = re.compile(r"(?:\.git|git~\d)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL)
+_WILDCARD: Final = re.compile(r"[*?\[]")
+_FNMATCH: Final = re.compile(r"\(\?s:(.*)\)\\[Zz]", re.DOTALL)
 _IGNORED_BY_HFS: Final = re.compile(r"[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
@@ -46,11 +49,14 @@ def check_path(path: str) -> None:
 def _pattern(glob: str) -> re.Pattern[str]:
     """Translate a glob: ``*`` and ``?`` stay inside a directory, ``**`` crosses directories.
 
-    A glob that names a directory means everything below it.
+    A name without wildcards may be a directory's and means everything below it.
     """
     text = glob.removeprefix("./").rstrip("/")
+    if text in {"", "."}:
+        text = "**"
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]+\])", text)
-    return re.compile("".join(map(_translate, parts)) + r"(?:/.*)?", re.DOTALL)
+    below = "" if _WILDCARD.search(text.rpartition("/")[2]) else "(?:/.*)?"
+    return re.compile("".join(map(_translate, parts)) + below, re.DOTALL)
 
 
 def _translate(part: str) -> str:
@@ -64,7 +70,8 @@ def _translate(part: str) -> str:
         case "?":
             return "[^/]"
         case _ if part.startswith("[") and len(part) > 1:
-            body = part[1:-1].replace("\\", "\\\\")
-            return f"[^/{body[1:]}]" if body[0] in "!^" else f"[{body}]"
+            # fnmatch knows all that a set may hold; its anchors are not for a part.
+            found = _FNMATCH.fullmatch(fnmatch.translate(part))
+            return f"(?!/){found[1]}" if found else re.escape(part)
         case _:
             return re.escape(part)

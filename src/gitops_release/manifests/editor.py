@@ -45,6 +45,10 @@ class ManifestEditor:
         """
         return Targets.of(images).needles
 
+    def nearest(self, files: Iterable[ManifestFile], image: ImageReference) -> tuple[str, ...]:
+        """Return the image names in the files that are most like the image's, the nearest first."""
+        return failures.nearest(files, image)
+
     def edit(
         self,
         files: Iterable[ManifestFile],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from gitops_release.core.errors import ManifestError
+from gitops_release.core.errors import ImageNotFoundError, ManifestError
 from gitops_release.core.manifest import Location
 from gitops_release.manifests.references import canonical
 from gitops_release.manifests.survey import image_names
@@ -14,27 +14,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from gitops_release.core.image import ImageReference
-    from gitops_release.core.manifest import Mention
+    from gitops_release.core.manifest import ManifestFile, Mention
     from gitops_release.manifests.spans import RefusedError, Source
     from gitops_release.manifests.survey import Survey
 
 _NEAREST = 3
 
 
-def not_found(image: ImageReference, surveys: Sequence[Survey]) -> ManifestError:
+def not_found(image: ImageReference, surveys: Sequence[Survey]) -> ImageNotFoundError:
     """Return the error for an image that no file names, with the nearest names that are there."""
-    wanted = canonical(str(image.repository))
-    names = {name for survey in surveys for name in image_names(survey.file)}
-    spelled = {canonical(name): name for name in sorted(names)}
-    near = get_close_matches(wanted, sorted(spelled), n=_NEAREST)
-    hint = "check the name and --path"
-    if near:
-        hint = f"did you mean {' or '.join(spelled[name] for name in near)}?"
-    return ManifestError(
-        f"expected an image field or a kustomize entry that names {image.repository}, "
-        f"found none; only files that contain the image's path were read ({len(surveys)})",
-        hint=hint,
+    near = nearest((survey.file for survey in surveys), image)
+    return ImageNotFoundError(
+        f"expected an image field or a kustomize entry that names {image.repository}, found none",
+        image=image,
+        hint=f"did you mean {' or '.join(near)}?" if near else "check the name and --path",
     )
+
+
+def nearest(files: Iterable[ManifestFile], image: ImageReference) -> tuple[str, ...]:
+    """Return the image names in the files that are most like the image's, the nearest first."""
+    names = {name for file in files for name in image_names(file)}
+    spelled = {canonical(name): name for name in sorted(names)}
+    near = get_close_matches(canonical(str(image.repository)), sorted(spelled), n=_NEAREST)
+    return tuple(spelled[name] for name in near)
 
 
 def only_mentioned(image: ImageReference, mentions: Iterable[Mention]) -> ManifestError:
@@ -51,7 +53,7 @@ def ambiguous(image: ImageReference, places: Iterable[Location]) -> ManifestErro
     """Return the error for an image that several files name."""
     return ManifestError(
         f"expected {image.repository} in one file, found it in several:{_listed(places)}",
-        hint="choose with --path GLOB or --location FILE#PATH, or take them all with --all-files",
+        hint="choose with --path GLOB, or take them all with --all-files",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import ServiceError
+from gitops_release.core.errors import ServiceError, UsageError
 from gitops_release.core.image import Digest
 
 if TYPE_CHECKING:
@@ -30,7 +30,17 @@ class Manifest:
     @property
     def images(self) -> tuple[Members, ...]:
         """The descriptors of an index that are images, not attestations about them."""
-        return tuple(entry for entry in objects(self.members.get("manifests")) if _platform(entry))
+        return tuple(entry for entry in self.children if _platform(entry))
+
+    @property
+    def children(self) -> tuple[Members, ...]:
+        """The descriptors of all that an index lists, attestations too."""
+        return objects(self.members.get("manifests"))
+
+    @property
+    def blobs(self) -> tuple[Members, ...]:
+        """The descriptors of a manifest's configuration and layers."""
+        return (*objects([self.members.get("config")]), *objects(self.members.get("layers")))
 
     @property
     def platforms(self) -> tuple[str, ...]:
@@ -46,8 +56,7 @@ class Manifest:
     @property
     def size(self) -> int:
         """The bytes of a manifest's configuration and layers."""
-        descriptors = (*objects([self.members.get("config")]), *objects(self.members.get("layers")))
-        sizes = (descriptor.get("size") for descriptor in descriptors)
+        sizes = (descriptor.get("size") for descriptor in self.blobs)
         return sum(size for size in sizes if isinstance(size, int))
 
 
@@ -74,9 +83,12 @@ def objects(value: object) -> tuple[Members, ...]:
 def digest_of(descriptor: Members) -> Digest:
     """Return a descriptor's digest; raise ``ServiceError`` if it has no usable one."""
     digest = descriptor.get("digest")
-    if not isinstance(digest, str) or not digest.startswith("sha256:"):
-        raise ServiceError(f"expected a sha256 digest in a descriptor, found {digest!r:.100}")
-    return Digest(digest)
+    try:
+        return Digest(digest if isinstance(digest, str) else "")
+    except UsageError as error:
+        raise ServiceError(
+            f"expected a sha256 digest in a descriptor, found {digest!r:.100}"
+        ) from error
 
 
 def media_type(response: Response, members: Members) -> str:

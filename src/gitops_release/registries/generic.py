@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gitops_release.registries.oci import DistributionClient
+from gitops_release.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from gitops_release.core.credentials import Credentials
-    from gitops_release.core.image import Digest, ImageReference, Repository
-    from gitops_release.core.publishing import ImageDescription
+    from gitops_release.core.image import ImageReference, Repository
+    from gitops_release.core.repository_settings import RepositorySettings
     from gitops_release.registries.connection import Connection
 
 
-class GenericRegistry:
+class GenericProvider:
     """A registry that keeps to the OCI distribution specification and has no other interface."""
 
     def __init__(self, host: str, connection: Connection) -> None:
-        self._given = connection.credentials
-        self._client = DistributionClient(host, connection, self.credentials)
+        self._host = host
+        self._credentials = connection.credentials
 
-    def credentials(self) -> Credentials | None:
+    def fetch(self) -> Credentials | None:
         """Return the credentials that were given: a password does not age."""
-        return self._given
+        return self._credentials()
 
-    def describe(self, image: ImageReference) -> ImageDescription | None:
-        """Return what the registry says of an image."""
-        return self._client.describe(image)
+    def identity(self) -> str:
+        """Return where the credentials come from."""
+        return "user name and password from the variables that were named, else nobody"
 
-    def add_tags(self, repository: Repository, digest: Digest, tags: Sequence[str]) -> None:
-        """Let tags name the image with the digest."""
-        self._client.add_tags(repository, digest, tags)
+    def check(self, repository: Repository) -> None:
+        """Accept every path."""
+
+    def repository_exists(self, repository: Repository) -> bool:
+        """Say yes: the specification knows no repository without an image."""
+        del repository
+        return True
+
+    def findings(self, image: ImageReference) -> None:
+        """Return nothing: the specification knows no scans."""
+        del image
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Raise ``UsageError``: the specification has no way to create one."""
+        raise UsageError(f"{self._host} has no way to create {repository} with {settings}")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import UsageError
+from gitops_release.core.errors import MachineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ def look_at_checkout(git: Git, ignored: Iterable[Path]) -> Checkout | None:
     """
     try:
         shown = git.ask("show", "--no-patch", "--no-show-signature", "--format=%H %cI", "HEAD")
-    except UsageError:
+    except MachineError:
         return None
     if shown.returncode != 0:
         return None
@@ -62,6 +62,9 @@ def web_address(url: str) -> str:
     scp = _SCP_STYLE.fullmatch(url)
     if scp:
         url = f"https://{scp[1]}/{scp[2]}"
-    url = re.sub(r"^(?:ssh|git|git\+ssh)://", "https://", url)
-    url = re.sub(r"^(https?://)[^/@]*@", r"\1", url)
+    # A port of ssh is not one of https.
+    url = re.sub(r"^(?:ssh|git|git\+ssh)://([^/]*?)(?::\d*)?(?=/|$)", r"https://\1", url)
+    if not url.startswith(("https://", "http://")):
+        return url
+    url = re.sub(r"^(https?://)[^/]*@", r"\1", url)
     return url.removesuffix("/").removesuffix(".git")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gitops_release.core.errors import UsageError
+from gitops_release.core.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 @contextmanager
 def private_directory() -> Iterator[Path]:
     """Give a directory that only this user can read (0700); it is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="gitops-release-", ignore_cleanup_errors=True) as name:
+    try:
+        directory = tempfile.TemporaryDirectory(
+            prefix="gitops-release-", ignore_cleanup_errors=True
+        )
+    except OSError as error:
+        raise MachineError(
+            f"expected room for a temporary directory in {tempfile.gettempdir()}, found: "
+            f"{error.strerror or error}",
+            hint="free some, or set TMPDIR",
+        ) from error
+    with directory as name:
         yield Path(name)
 
 
@@ -26,6 +36,18 @@ def write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``UsageError`` unless a file can be written; its parent directories are made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if path.is_dir():
+        raise UsageError(f"--output: expected a file at {path}, found a directory")
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -49,6 +71,8 @@ def write_whole(path: Path, text: str) -> None:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise UsageError(
-            f"expected to write {path}, found: {error.strerror or error}", hint="see --output"
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--output: expected to write {path}, found: {error.strerror or error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from gitops_release.core.errors import UsageError
@@ -46,7 +46,10 @@ class Git:
         self, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
     ) -> Completed:
         """Return a command's end, whatever its exit status."""
-        return self.processes.run(
+        kept = {
+            name: value for name, value in self.processes.environ.items() if name not in SCRUBBED
+        }
+        return replace(self.processes, environ=kept).run(
             ["git", "-C", str(self.directory), *SAFE, *arguments], stdin=stdin, extra=extra
         )
 

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import ServiceError, UsageError
+from gitops_release.core.errors import MachineError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -113,11 +113,11 @@ class Processes:
                 start_new_session=True,
             )
         except FileNotFoundError as error:
-            raise UsageError(
+            raise MachineError(
                 f"expected the program {argv[0]} on PATH, found none", hint=f"install {argv[0]}"
             ) from error
         except OSError as error:
-            raise UsageError(f"{argv[0]} cannot be started: {error.strerror}") from error
+            raise MachineError(f"{argv[0]} cannot be started: {error.strerror}") from error
         with process:
             try:
                 yield process

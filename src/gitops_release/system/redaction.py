@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -48,11 +50,14 @@ class Redactor:
 
 def _encodings(value: str) -> Iterator[str]:
     yield value
-    yield quote(value, safe="")
-    yield quote_plus(value)
+    content = value.encode(errors="surrogatepass")
+    with contextlib.suppress(UnicodeEncodeError):
+        content = os.fsencode(value)  # a variable's value need not be UTF-8
+    yield quote(content, safe="")
+    yield quote_plus(content)
     yield json.dumps(value)[1:-1]
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    yield base64.b64encode(value.encode()).decode()
-    yield base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
+    yield base64.b64encode(content).decode()
+    yield base64.urlsafe_b64encode(content).decode().rstrip("=")
     # Lines of a secret, such as a private key's, are printed one by one.
     yield from (line for line in value.splitlines() if len(line) >= MIN_LENGTH * 4)

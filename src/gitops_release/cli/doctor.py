@@ -1,0 +1,168 @@
+"""The command ``doctor``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gitops_release.app.examine import Question, examine
+from gitops_release.cli.manifest_repositories import (
+    open_manifest_repository,
+    parse_manifest_repository,
+)
+from gitops_release.cli.options import naming
+from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
+from gitops_release.cli.session import Session, session_of
+from gitops_release.cli.settings import SettingsCommand, setting
+from gitops_release.core.errors import GitopsReleaseError, UsageError
+from gitops_release.core.image import Repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitops_release.core.credentials import Credentials
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The command's options, as click gives them."""
+
+    registry: str | None
+    image: str | None
+    manifest_repository: str | None
+    base: str | None
+    github_token_env: str
+    github_api_url: str
+
+
+@click.command("doctor", cls=SettingsCommand, short_help="Check what a release will need.")
+@setting("--registry", metavar="HOST/PREFIX", help="The registry to push to. With --image.")
+@setting("--image", metavar="NAME", help="The image's name below the registry.")
+@setting(
+    "--manifest-repository",
+    metavar="REPOSITORY",
+    help="The manifest repository to release into: OWNER/NAME on GitHub, or ./DIRECTORY.",
+)
+@setting(
+    "--base",
+    metavar="BRANCH",
+    help="The branch to release into. Default: the repository's.",
+)
+@setting(
+    "--github-token-env",
+    secret=True,
+    default="GITHUB_TOKEN",
+    show_default=True,
+    metavar="VARIABLE",
+    help="The variable that holds the GitHub token.",
+)
+@setting(
+    "--github-api-url",
+    default="https://api.github.com",
+    show_default=True,
+    trusted=True,
+    metavar="URL",
+    help="The address of GitHub's API; on GitHub Enterprise https://HOST/api/v3.",
+)
+@registry_options
+@click.pass_context
+def doctor(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them
+    """Ask all that a release will need, before a long build is wasted: nothing is written.
+
+    Which credentials are chosen and why, whether the registry takes them and lets this image be
+    pushed, whether the manifest repository can be written. The exit code is that of the first
+    thing that is wrong.
+    """
+    registry = RegistryOptions.taken_from(options)
+    _run(session_of(context), registry, Options(**options))
+
+
+def _run(session: Session, registry: RegistryOptions, options: Options) -> None:
+    wrong: list[GitopsReleaseError] = []
+    with ExitStack() as stack:
+        for finding in examine(_questions(session, registry, options, stack)):
+            if isinstance(finding.found, GitopsReleaseError):
+                wrong.append(finding.found)
+                session.console.note(f"WRONG  {finding.name}: {finding.found.message}")
+                if finding.found.hint is not None:
+                    session.console.note(f"       hint: {finding.found.hint}")
+            else:
+                session.console.note(f"ok     {finding.name}: {finding.found}")
+    if wrong:
+        session.console.result(f"{len(wrong)} wrong")
+        raise click.exceptions.Exit(wrong[0].exit_code)
+    session.console.result("ok")
+
+
+def _questions(
+    session: Session, registry: RegistryOptions, options: Options, stack: ExitStack
+) -> Iterator[Question]:
+    from gitops_release.engines.docker import DockerEngine
+
+    if options.registry is None and options.manifest_repository is None:
+        raise UsageError(
+            "expected something to look at, found neither --registry nor --manifest-repository",
+            hint="pass the options that the release will have",
+        )
+    if options.registry is not None:
+        engine = DockerEngine(session.processes(), session.retry(), session.console.output, 60)
+        yield Question("engine", engine.describe)
+        yield from _of_registry(session, registry, options)
+    if options.manifest_repository is not None:
+        yield Question("manifest repository", lambda: _manifests(session, options, stack))
+
+
+def _of_registry(
+    session: Session, registry: RegistryOptions, options: Options
+) -> Iterator[Question]:
+    from gitops_release.registries.blobs import Blobs
+    from gitops_release.registries.kinds import kind_of, registry_for
+
+    if not options.image:
+        raise UsageError("expected --image together with --registry, found it left out")
+    with naming("--registry and --image"):
+        repository = Repository.parse(f"{(options.registry or '').rstrip('/')}/{options.image}")
+    kind = kind_of(repository.host).name
+    opened = registry_for(repository.host, connection(session, registry))
+
+    def identity() -> str:
+        return f"{opened.identity()}; {_validity(opened.credentials())}"
+
+    def exists() -> str:
+        there = opened.repository_exists(repository)
+        return "there" if there else "not there: --create-repository would create it"
+
+    def may_push() -> str:
+        Blobs(opened.contents.session).may_push(repository)
+        return f"{repository} takes a push"
+
+    yield Question(f"credentials ({kind})", identity)
+    if kind in {"google", "ecr", "ecr-public"}:
+        yield Question("repository", exists)
+    yield Question("push", may_push)
+
+
+def _validity(credentials: Credentials | None) -> str:
+    if credentials is None:
+        return "anonymous"
+    end = credentials.expires_at
+    until = "" if end is None else f", good until {end:%Y-%m-%d %H:%M} UTC"
+    return f"user {credentials.username}{until}"
+
+
+def _manifests(session: Session, options: Options, stack: ExitStack) -> str:
+    forge = stack.enter_context(
+        open_manifest_repository(
+            session,
+            parse_manifest_repository(options.manifest_repository or ""),
+            api_url=options.github_api_url,
+            token_env=options.github_token_env,
+            anonymous=False,
+        )
+    )
+    base = forge.repository.base(options.base)
+    forge.repository.check_writable()
+    return f"{options.manifest_repository} can be written, base {base.branch} at {base.sha[:7]}"

@@ -1,0 +1,170 @@
+"""Azure Container Registry.
+
+https://github.com/Azure/acr/blob/main/docs/AAD-OAuth.md: an Entra token is exchanged for a
+refresh token of the registry, which is docker's password for the user of zeros.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.identity import (
+    AzureAuthorityHosts,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    CredentialUnavailableError,
+    ManagedIdentityCredential,
+)
+
+from gitops_release.core.credentials import Credentials, Secret
+from gitops_release.core.errors import AuthenticationError, ServiceError, UsageError
+from gitops_release.registries import documents
+from gitops_release.registries.hosts import ACR
+from gitops_release.system.oidc import expiry_of
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from gitops_release.core.image import ImageReference, Repository
+    from gitops_release.core.repository_settings import RepositorySettings
+    from gitops_release.registries.connection import Connection, Identities
+
+USER: Final = "00000000-0000-0000-0000-000000000000"
+SCOPE: Final = "https://containerregistry.azure.net/.default"
+AUDIENCE: Final = "api://AzureADTokenExchange"  # what Entra wants of a federated token
+AUTHORITIES: Final = {
+    "io": AzureAuthorityHosts.AZURE_PUBLIC_CLOUD,
+    "cn": AzureAuthorityHosts.AZURE_CHINA,
+    "us": AzureAuthorityHosts.AZURE_GOVERNMENT,
+}
+
+
+class AcrProvider:
+    """Images in a registry of Azure, which makes repositories on the first push."""
+
+    def __init__(self, host: str, connection: Connection) -> None:
+        match = ACR.fullmatch(host)
+        if match is None or connection.identities is None:
+            raise ValueError(f"{host} is no registry of ACR, or there are no identities")
+        self._host = host
+        self._authority = AUTHORITIES[match["cloud"]]
+        self._identities: Identities = connection.identities
+        self._http = connection.http
+        self._redactor = connection.redactor
+
+    def identity(self) -> str:
+        """Return which identity was chosen, and why."""
+        azure = self._identities.azure
+        if azure.managed_identity:
+            return "the machine's managed identity, since --azure-managed-identity is given"
+        if azure.client_id is None:
+            return "the admin user, since no client id is given"
+        if azure.client_secret is not None:
+            return f"the application {azure.client_id} with its secret, which is set"
+        return f"the job's OIDC token, as the application {azure.client_id}, which has no secret"
+
+    def check(self, repository: Repository) -> None:
+        """Accept every path."""
+
+    def repository_exists(self, repository: Repository) -> bool:
+        """Say yes: a repository is there as soon as something is pushed to it."""
+        del repository
+        return True
+
+    def findings(self, image: ImageReference) -> None:
+        """Return nothing: the registry has no API for scans."""
+        del image
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Raise ``UsageError``: there is nothing to create, and no plan asks for it."""
+        raise UsageError(f"Azure creates {repository} on the first push, without {settings}")
+
+    def fetch(self) -> Credentials:
+        """Return the registry's refresh token, issued now, or the admin user's password."""
+        azure = self._identities.azure
+        if azure.client_id is None and not azure.managed_identity:
+            named = self._identities.password()
+            if named is None:
+                raise AuthenticationError(
+                    f"expected an identity for {self._host}, found none",
+                    hint="pass --azure-client-id and --azure-tenant-id in a CircleCI job with a "
+                    "context, set AZURE_SP, AZURE_SP_PASSWORD and AZURE_SP_TENANT, or name the "
+                    "admin user's variables with --registry-username-env and "
+                    "--registry-password-env",
+                )
+            return named
+        return self._exchange(self._entra_token())
+
+    def _entra_token(self) -> str:
+        credential = self._credential()
+        try:
+            return credential.get_token(SCOPE).token
+        except CredentialUnavailableError as error:
+            raise AuthenticationError(f"no managed identity is at hand: {error.message}") from error
+        except ClientAuthenticationError as error:
+            raise AuthenticationError(
+                f"Entra refused the identity: {_first_line(error)}",
+                hint="a federated credential matches subject and audience exactly; CircleCI's "
+                "subject holds the user's id",
+            ) from error
+        except AzureError as error:
+            raise ServiceError(f"Entra cannot be asked: {_first_line(error)}") from error
+
+    def _credential(self) -> TokenCredential:
+        azure = self._identities.azure
+        if azure.managed_identity:
+            return ManagedIdentityCredential(client_id=azure.client_id)
+        if azure.client_id is None or azure.tenant_id is None:
+            raise AuthenticationError(
+                "expected a tenant for the Azure identity, found none",
+                hint="pass --azure-tenant-id, or set AZURE_SP_TENANT",
+            )
+        if azure.client_secret is not None:
+            return ClientSecretCredential(
+                azure.tenant_id,
+                azure.client_id,
+                azure.client_secret.reveal(),
+                authority=self._authority,
+            )
+        return ClientAssertionCredential(
+            azure.tenant_id, azure.client_id, self._assertion, authority=self._authority
+        )
+
+    def _assertion(self) -> str:
+        audience = self._identities.oidc_audience or AUDIENCE
+        return self._identities.tokens.token(audience).reveal()
+
+    def _exchange(self, entra_token: str) -> Credentials:
+        """Exchange an Entra token for the registry's refresh token, which lives three hours."""
+        self._redactor.hide_text(entra_token)
+        form = {"grant_type": "access_token", "service": self._host, "access_token": entra_token}
+        if self._identities.azure.tenant_id is not None:
+            form["tenant"] = self._identities.azure.tenant_id
+        response = self._http.request(
+            "POST",
+            f"https://{self._host}/oauth2/exchange",
+            headers={"Content-Type": "application/x-www-form-urlencoded"},
+            body=urlencode(form).encode(),
+        )
+        if response.status in {400, 401, 403}:
+            raise AuthenticationError(
+                f"{self._host} refused the identity: {documents.error_text(response)}",
+                hint="the identity needs the role AcrPush on the registry",
+            )
+        answer = documents.parse_object(response.body, f"the answer of {self._host}")
+        token = answer.get("refresh_token")
+        if not isinstance(token, str):
+            raise ServiceError(f"expected a refresh token from {self._host}, found none")
+        self._redactor.hide_text(token)
+        return Credentials(USER, Secret(token), _moment(expiry_of(token)))
+
+
+def _moment(epoch: float | None) -> dt.datetime | None:
+    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.timezone.utc)
+
+
+def _first_line(error: AzureError) -> str:
+    return (error.message or str(error)).splitlines()[0]

@@ -1,0 +1,196 @@
+"""Google Artifact Registry: LOCATION-docker.pkg.dev, and the gcr.io names that it serves.
+
+https://cloud.google.com/artifact-registry/docs/docker/authentication and
+https://cloud.google.com/artifact-registry/docs/transition/setup-gcr-repo (a gcr.io host's images
+are in the repository that is named after the host).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import google.auth
+import requests
+from google.auth import exceptions as auth_errors
+from google.auth import identity_pool
+from google.auth.transport.requests import Request
+from google.oauth2 import service_account
+
+from gitops_release.core.credentials import Credentials, Secret
+from gitops_release.core.errors import AuthenticationError
+from gitops_release.registries.google_paths import artifact_repository
+from gitops_release.system.retry import TransientError
+
+if TYPE_CHECKING:
+    from gitops_release.core.image import ImageReference, Repository
+    from gitops_release.core.repository_settings import RepositorySettings
+    from gitops_release.registries.connection import Connection, Identities
+    from gitops_release.registries.google_api import RepositoriesApi
+
+
+SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+USER: Final = "oauth2accesstoken"
+IMPERSONATE: Final = (
+    "https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{}:generateAccessToken"
+)
+GCR_LOCATIONS: Final = {
+    "gcr.io": "us",
+    "us.gcr.io": "us",
+    "eu.gcr.io": "europe",
+    "asia.gcr.io": "asia",
+}
+TIMEOUT: Final = 30.0  # seconds for one call of the API
+
+
+class GoogleProvider:
+    """Images in Artifact Registry, by the identity that the job has at Google."""
+
+    def __init__(self, host: str, connection: Connection) -> None:
+        del host  # one identity is good for all of them
+        if connection.identities is None:
+            raise ValueError("Google's registries need identities")
+        self._identities: Identities = connection.identities
+        self._redactor = connection.redactor
+        self._google = self._google_credentials()
+
+    def identity(self) -> str:
+        """Return which identity was chosen: federated, by key, or the machine's, in this order."""
+        identity = self._identities.google
+        if identity.workload_identity_provider is not None:
+            account = identity.service_account or "nobody else"
+            return (
+                f"the job's OIDC token, federated by {identity.workload_identity_provider} as "
+                f"{account}, since --gcp-workload-identity-provider is given"
+            )
+        if identity.service_account_key is not None:
+            return "a service account's key, since its variable is set"
+        return "application default credentials, since no provider and no key are given"
+
+    def check(self, repository: Repository) -> None:
+        """Raise ``UsageError`` unless the path has all of its parts."""
+        artifact_repository(repository)
+
+    def repository_exists(self, repository: Repository) -> bool:
+        """Say whether the API knows the repository."""
+        return self._api().exists(artifact_repository(repository))
+
+    def findings(self, image: ImageReference) -> None:
+        """Return nothing: scans are another service's, which the client does not speak."""
+        del image
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Create the repository; one that another job has created meanwhile is fine."""
+        self._api().create(artifact_repository(repository), settings)
+
+    def _api(self) -> RepositoriesApi:
+        # The API's client takes half a second to import, and most runs do not need it.
+        from gitops_release.registries.google_api import RepositoriesApi
+
+        return RepositoriesApi(self._google, self._identities.retry)
+
+    def _google_credentials(self) -> Any:  # noqa: ANN401 - google.auth has no common public type
+        """Return the identity: federated, by key, or the machine's, in this order."""
+        identity = self._identities.google
+        if identity.workload_identity_provider is not None:
+            return self._federated(identity.workload_identity_provider, identity.service_account)
+        if identity.service_account_key is not None:
+            info = service_account_info(identity.service_account_key)
+            return service_account.Credentials.from_service_account_info(info, scopes=[SCOPE])
+        try:
+            return google.auth.default(scopes=[SCOPE])[0]
+        except auth_errors.DefaultCredentialsError as error:
+            raise AuthenticationError(
+                "expected credentials for Google Cloud, found none",
+                hint="pass --gcp-workload-identity-provider in a CircleCI job with a context, put "
+                "a service account's key into GCLOUD_SERVICE_KEY, or run "
+                "gcloud auth application-default login",
+            ) from error
+
+    def _federated(self, provider: str, account: str | None) -> identity_pool.Credentials:
+        resource = provider.removeprefix("//iam.googleapis.com/").removeprefix(
+            "https://iam.googleapis.com/"
+        )
+        return identity_pool.Credentials(
+            audience=f"//iam.googleapis.com/{resource}",
+            subject_token_type="urn:ietf:params:oauth:token-type:jwt",  # noqa: S106 - a type
+            token_url="https://sts.googleapis.com/v1/token",  # noqa: S106 - an address
+            subject_token_supplier=_Supplier(self._identities),
+            service_account_impersonation_url=None
+            if account is None
+            else IMPERSONATE.format(account),
+            scopes=[SCOPE],
+        )
+
+    def fetch(self) -> Credentials:
+        """Return an access token that was issued now, as docker takes it; it lives one hour."""
+        self._identities.retry.run(self._refresh, what="an access token from Google")
+        token = self._google.token
+        self._redactor.hide_text(token)
+        expiry = self._google.expiry  # naive, in UTC
+        return Credentials(
+            USER,
+            Secret(token),
+            None if expiry is None else expiry.replace(tzinfo=dt.timezone.utc),
+        )
+
+    def _refresh(self) -> None:
+        with requests.Session() as session:
+            try:
+                self._google.refresh(Request(session))
+            except auth_errors.GoogleAuthError as error:
+                raise auth_error(error) from error
+
+
+class _Supplier(identity_pool.SubjectTokenSupplier):
+    """Gives google-auth the job's OIDC token when it exchanges it."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+
+    def get_subject_token(self, context: object, request: object) -> str:
+        del context, request  # the audience is the user's to choose
+        return self._identities.tokens.token(self._identities.oidc_audience).reveal()
+
+
+def service_account_info(key: Secret) -> Mapping[str, str]:
+    """Return a service account's key from JSON or base64 of it.
+
+    Raises ``AuthenticationError`` for anything else: an external_account file, above all, would
+    name the address that gets the job's token.
+    """
+    text = key.reveal().strip()
+    try:
+        if not text.startswith("{"):
+            text = base64.b64decode(text, validate=False).decode()
+        info = json.loads(text)
+    except (ValueError, binascii.Error) as error:
+        raise AuthenticationError(
+            "expected a service account's key as JSON or base64 of it, found something else",
+            hint="check the variable that --gcp-service-account-key-env names",
+        ) from error
+    if not isinstance(info, Mapping) or info.get("type") != "service_account":
+        kind = info.get("type") if isinstance(info, Mapping) else type(info).__name__
+        raise AuthenticationError(f"expected a key of type service_account, found {kind!r:.40}")
+    return info
+
+
+def auth_error(error: auth_errors.GoogleAuthError) -> Exception:
+    """Return what a failure of google-auth amounts to: refused, or worth another attempt."""
+    said = str(error.args[0]) if error.args else type(error).__name__
+    if isinstance(error, auth_errors.TransportError) or error.retryable or _is_server_error(said):
+        return TransientError(said)
+    return AuthenticationError(
+        f"Google refused the identity: {said}",
+        hint="check the provider's attribute condition and mapping, and the service account's "
+        "roles/iam.workloadIdentityUser",
+    )
+
+
+def _is_server_error(said: str) -> bool:
+    """google-auth does not mark the token service's 5xx and 429 as retryable (measured)."""
+    return any(f"{status}" in said[:200] for status in ("500", "502", "503", "504", "429"))
