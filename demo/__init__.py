@@ -1,0 +1,1 @@
+"""The main job, for real, on one machine: build, push, release, and again."""
