@@ -11,7 +11,7 @@ import click
 from gitops_release.cli.options import dry_run_option, naming, pairs
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.repository_options import RepositoryOptions, repository_options
-from gitops_release.cli.session import Session, session_of
+from gitops_release.cli.session import IMPATIENT, PATIENT, Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
 from gitops_release.core.errors import UsageError
 from gitops_release.core.image import Repository, check_tag
@@ -221,8 +221,9 @@ def _publisher(
     from gitops_release.engines.docker import DockerEngine
     from gitops_release.registries.kinds import registry_for
 
+    attempts = IMPATIENT if options.dry_run else PATIENT
     return Publisher(
-        registry=registry_for(request.repository.host, connection(session, registry)),
+        registry=registry_for(request.repository.host, connection(session, registry, attempts)),
         engine=DockerEngine(
             session.processes(), session.retry(), session.console.output, options.timeout
         ),

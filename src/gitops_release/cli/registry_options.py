@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from gitops_release.cli.session import PATIENT
 from gitops_release.cli.settings import setting
 from gitops_release.core.credentials import Credentials
 from gitops_release.core.errors import AuthenticationError
@@ -57,14 +58,14 @@ def registry_options(function: _F) -> _F:
     return function
 
 
-def connection(session: Session, options: RegistryOptions) -> Connection:
+def connection(session: Session, options: RegistryOptions, attempts: int = PATIENT) -> Connection:
     """Return how registries are reached; nothing is asked of a cloud yet."""
     from gitops_release.cli.session import USER_AGENT
     from gitops_release.registries.connection import Connection, GoogleIdentity, Identities
     from gitops_release.system.http import HttpClient
     from gitops_release.system.oidc import CircleCITokens
 
-    retry = session.retry()
+    retry = session.retry(attempts)
     return Connection(
         http=HttpClient(retry, user_agent=USER_AGENT),
         redactor=session.redactor,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gitops_release.system.redaction import Redactor
     from gitops_release.system.retry import RetryPolicy
 
+PATIENT = 5  # attempts
+IMPATIENT = 2  # attempts of a dry run, which goes on without what it cannot read
 USER_AGENT = f"gitops-release/{__version__}"
 
 
@@ -41,11 +43,11 @@ class Session(SettingsContext):
 
         return Processes(self.environ)
 
-    def retry(self) -> RetryPolicy:
+    def retry(self, attempts: int = PATIENT) -> RetryPolicy:
         """Return the policy of repeated attempts, which announces its waits."""
         from gitops_release.system.retry import RetryPolicy
 
-        return RetryPolicy(self.console.note)
+        return RetryPolicy(self.console.note, attempts)
 
 
 def session_of(context: click.Context) -> Session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gitops_release.core.errors import (
@@ -22,7 +23,6 @@ from gitops_release.system.retry import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from gitops_release.core.credentials import Credentials, CredentialSupplier
     from gitops_release.core.image import ImageReference
@@ -178,9 +178,12 @@ class DockerEngine:
 
 
 def _arguments(build: Build) -> list[str]:
-    """Return the options that every docker build has, and the context last."""
+    """Return the options that every docker build has, and the context last.
+
+    Paths are absolute: docker takes a context or Dockerfile called ``-`` for its standard input.
+    """
     options: list[tuple[str, ...]] = [
-        ("--file", build.dockerfile),
+        ("--file", str(Path(build.dockerfile).absolute())),
         *(("--build-arg", f"{name}={value}") for name, value in build.build_args),
         *(("--label", f"{name}={value}") for name, value in build.labels),
     ]
@@ -190,7 +193,11 @@ def _arguments(build: Build) -> list[str]:
         options.append(("--pull",))
     if build.no_cache:
         options.append(("--no-cache",))
-    return [*(part for option in options for part in option), "--", build.context]
+    return [
+        *(part for option in options for part in option),
+        "--",
+        str(Path(build.context).absolute()),
+    ]
 
 
 def _digest_in(metadata: Path) -> Digest:

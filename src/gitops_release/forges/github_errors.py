@@ -15,6 +15,7 @@ from gitops_release.core.errors import (
     GitopsReleaseError,
     ServiceError,
 )
+from gitops_release.system.causes import innermost_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,9 @@ def translated(what: str) -> Iterator[None]:
     except GithubException as error:
         raise _error(error, what) from error
     except RequestException as error:
-        raise ServiceError(f"{what}: GitHub cannot be reached: {error}", hint=RUN_AGAIN) from error
+        raise ServiceError(
+            f"{what}: GitHub cannot be reached: {innermost_cause(error)}", hint=RUN_AGAIN
+        ) from error
     except (AssertionError, AttributeError, RuntimeError, TypeError) as error:
         # PyGithub's words for an answer from, or a redirect to, another host than the API's; and
         # what comes of a proxy's page, in which PyGithub finds None or a text.

@@ -14,6 +14,7 @@ from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
 
 from gitops_release.core.errors import ServiceError
+from gitops_release.system.causes import innermost_cause
 from gitops_release.system.retry import RetryPolicy, TransientError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Download:
         try:
             yield from self.answer.iter_content(chunk_size=PIECE)
         except requests.RequestException as error:
-            raise TransientError(_cause(error)) from error
+            raise TransientError(innermost_cause(error)) from error
 
 
 @dataclass(slots=True)
@@ -197,7 +198,8 @@ class HttpClient:
             )
         except requests.exceptions.SSLError as error:
             raise ServiceError(
-                f"{method} {_without_query(url)}: no trusted TLS connection: {_cause(error)}",
+                f"{method} {_without_query(url)}: no trusted TLS connection: "
+                f"{innermost_cause(error)}",
                 hint="REQUESTS_CA_BUNDLE names a file with the certificate authorities to trust",
             ) from error
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema) as error:
@@ -207,7 +209,7 @@ class HttpClient:
                 f"{method} {_without_query(url)}: a header holds characters that HTTP does not have"
             ) from error
         except requests.RequestException as error:
-            raise TransientError(_cause(error)) from error
+            raise TransientError(innermost_cause(error)) from error
         if answer.status_code in RETRIED:
             with answer:
                 raise TransientError(
@@ -223,7 +225,7 @@ class HttpClient:
             try:
                 content = _read(answer, limit)
             except requests.RequestException as error:
-                raise TransientError(_cause(error)) from error
+                raise TransientError(innermost_cause(error)) from error
         return Response(answer.status_code, answer.headers, content, url)
 
 
@@ -271,20 +273,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except ValueError:
         return None
-
-
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason in words: requests wraps urllib3 wraps the socket's error."""
-    seen = error
-    while True:
-        inner = getattr(seen, "reason", None) or seen.__cause__ or seen.__context__
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in seen.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            break
-        seen = inner
-    text = seen.strerror if isinstance(seen, OSError) and seen.strerror else str(seen)
-    return text or type(seen).__name__
 
 
 def _without_query(url: str) -> str:

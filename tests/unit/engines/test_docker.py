@@ -102,8 +102,8 @@ def test_buildx_builds_and_pushes_in_one_go() -> None:
     assert argv[:3] == ("docker", "buildx", "build")
     assert "--push" in argv
     assert values(argv, "--tag") == [str(reference) for reference in TWO]
-    assert values(argv, "--file") == ["web/Dockerfile"]
-    assert argv[-2:] == ("--", "web")
+    assert values(argv, "--file") == [str(Path("web/Dockerfile").absolute())]
+    assert argv[-2:] == ("--", str(Path("web").absolute()))
     assert docker.processes.argv_with("push") == ()
 
 
@@ -113,7 +113,7 @@ def test_without_buildx_the_image_is_built_and_pushed_tag_by_tag() -> None:
     (argv,) = docker.builds()
     assert argv[:2] == ("docker", "build")
     assert values(argv, "--tag") == [str(reference) for reference in TWO]
-    assert argv[-2:] == ("--", "web")
+    assert argv[-2:] == ("--", str(Path("web").absolute()))
     assert docker.processes.argv_with("push") == tuple(
         ("docker", "push", str(reference)) for reference in TWO
     )
@@ -134,11 +134,11 @@ def test_a_value_stays_one_argument(docker: Docker, value: str) -> None:
     )
     docker.push(build)
     argv = docker.builds()[-1]
-    assert values(argv, "--file") == [value]
+    assert values(argv, "--file") == [str(Path(value).absolute())]
     assert values(argv, "--build-arg") == [f"A={value}"]
     assert values(argv, "--label") == [f"l={value}"]
     assert values(argv, "--target") == [value]
-    assert argv[-2:] == ("--", "--push")
+    assert argv[-2:] == ("--", str(Path("--push").absolute()))
 
 
 @pytest.mark.parametrize(
