@@ -11,11 +11,11 @@ from gitops_release.cli.options import naming
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
-from gitops_release.core.errors import UsageError
+from gitops_release.core.errors import AuthenticationError, UsageError
 from gitops_release.core.image import ImageReference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from gitops_release.core.publishing import ImageDescription
 
@@ -62,7 +62,11 @@ def _run(session: Session, registry: RegistryOptions, image: str, output_format:
             hint="was it pushed, and is the name right?",
         )
     pinned = ImageReference(reference.repository, reference.tag, found.digest)
-    facts = _facts(pinned, found, opened.findings(pinned))
+    facts = {
+        **_facts(pinned, found),
+        "findings": _if_allowed(session, lambda: opened.findings(pinned)),
+        "properties": _if_allowed(session, lambda: opened.properties(pinned)),
+    }
     for name, value in facts.items():
         session.console.note(f"{name + ':':12} {_shown(value)}")
     session.console.result(
@@ -70,9 +74,19 @@ def _run(session: Session, registry: RegistryOptions, image: str, output_format:
     )
 
 
-def _facts(
-    pinned: ImageReference, found: ImageDescription, findings: Mapping[str, int] | None
-) -> dict[str, object]:
+def _if_allowed(
+    session: Session, look: Callable[[], Mapping[str, object] | None]
+) -> dict[str, object] | None:
+    """Return what more there is to know; who may pull an image may not always see that."""
+    try:
+        found = look()
+    except AuthenticationError as error:
+        session.console.note(f"not shown: {error.message}")
+        return None
+    return None if found is None else dict(found)
+
+
+def _facts(pinned: ImageReference, found: ImageDescription) -> dict[str, object]:
     return {
         "reference": str(pinned),
         "digest": str(found.digest),
@@ -81,7 +95,6 @@ def _facts(
         "platforms": list(found.platforms),
         "created": found.created,
         "labels": dict(found.labels),
-        "findings": None if findings is None else dict(findings),
     }
 
 

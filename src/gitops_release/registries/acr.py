@@ -7,6 +7,7 @@ refresh token of the registry, which is docker's password for the user of zeros.
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
@@ -26,6 +27,8 @@ from gitops_release.registries.hosts import ACR
 from gitops_release.system.oidc import expiry_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from azure.core.credentials import TokenCredential
 
     from gitops_release.core.image import ImageReference, Repository
@@ -78,14 +81,32 @@ class AcrProvider:
         """Return nothing: the registry has no API for scans."""
         del image
 
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return whether the image is locked; nothing for the admin user, whom the API refuses."""
+        credential = self._credential()
+        if credential is None:
+            return {}
+        # The SDK exchanges tokens on every call: good enough for one look, not for the data plane.
+        from azure.containerregistry import ContainerRegistryClient
+
+        client = ContainerRegistryClient(
+            f"https://{self._host}", credential, audience=SCOPE.removesuffix("/.default")
+        )
+        with client, translated(f"the properties of {image}"):
+            found = client.get_manifest_properties(image.repository.path, str(image.digest))
+        return {
+            "locked against overwriting": "no" if found.can_write else "yes",
+            "locked against deletion": "no" if found.can_delete else "yes",
+        }
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Raise ``UsageError``: there is nothing to create, and no plan asks for it."""
         raise UsageError(f"Azure creates {repository} on the first push, without {settings}")
 
     def fetch(self) -> Credentials:
         """Return the registry's refresh token, issued now, or the admin user's password."""
-        azure = self._identities.azure
-        if azure.client_id is None and not azure.managed_identity:
+        credential = self._credential()
+        if credential is None:
             named = self._identities.password()
             if named is None:
                 raise AuthenticationError(
@@ -96,25 +117,15 @@ class AcrProvider:
                     "--registry-password-env",
                 )
             return named
-        return self._exchange(self._entra_token())
+        with translated(f"an identity for {self._host}"):
+            token = credential.get_token(SCOPE).token
+        return self._exchange(token)
 
-    def _entra_token(self) -> str:
-        credential = self._credential()
-        try:
-            return credential.get_token(SCOPE).token
-        except CredentialUnavailableError as error:
-            raise AuthenticationError(f"no managed identity is at hand: {error.message}") from error
-        except ClientAuthenticationError as error:
-            raise AuthenticationError(
-                f"Entra refused the identity: {_first_line(error)}",
-                hint="a federated credential matches subject and audience exactly; CircleCI's "
-                "subject holds the user's id",
-            ) from error
-        except AzureError as error:
-            raise ServiceError(f"Entra cannot be asked: {_first_line(error)}") from error
-
-    def _credential(self) -> TokenCredential:
+    def _credential(self) -> TokenCredential | None:
+        """Return the identity at Entra; ``None`` if none is given: that leaves the admin user."""
         azure = self._identities.azure
+        if azure.client_id is None and not azure.managed_identity:
+            return None
         if azure.managed_identity:
             return ManagedIdentityCredential(client_id=azure.client_id)
         if azure.client_id is None or azure.tenant_id is None:
@@ -160,6 +171,25 @@ class AcrProvider:
             raise ServiceError(f"expected a refresh token from {self._host}, found none")
         self._redactor.hide_text(token)
         return Credentials(USER, Secret(token), _moment(expiry_of(token)))
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise Azure's failures as ours; the SDK has tried again by itself where that may help."""
+    try:
+        yield
+    except CredentialUnavailableError as error:
+        raise AuthenticationError(
+            f"{what}: no managed identity is at hand: {error.message}"
+        ) from error
+    except ClientAuthenticationError as error:
+        raise AuthenticationError(
+            f"{what}: Azure refused: {_first_line(error)}",
+            hint="a federated credential matches subject and audience exactly; CircleCI's "
+            "subject holds the user's id",
+        ) from error
+    except AzureError as error:
+        raise ServiceError(f"{what}: Azure failed: {_first_line(error)}") from error
 
 
 def _moment(epoch: float | None) -> dt.datetime | None:

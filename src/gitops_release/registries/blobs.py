@@ -5,6 +5,7 @@ OCI distribution specification, "Pushing blobs".
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
@@ -85,14 +86,21 @@ class Blobs:
         self._cancel(repository, started)
 
     def _cancel(self, repository: Repository, started: Response) -> None:
-        """Give up an upload; registries forget it by themselves as well."""
+        """Give up an upload; if that fails, the registry forgets it by itself."""
         location = _location(started)
         headers = self._session.authorization("POST", repository, location)
-        self._session.http.request("DELETE", location, headers=headers)
+        with suppress(ServiceError):
+            self._session.http.request("DELETE", location, headers=headers)
 
 
 def _location(response: Response) -> str:
     location = response.headers.get("Location")
     if location is None:
         raise ServiceError(f"expected where to upload to from {response.url}, found nothing")
-    return redirect_target(response.url, location)
+    target = redirect_target(response.url, location)
+    if response.url.startswith("https:") and not target.startswith("https:"):
+        raise ServiceError(
+            f"expected an https address to upload to from {response.url}, found another",
+            hint="does a proxy in front of the registry hide that it speaks https?",
+        )
+    return target

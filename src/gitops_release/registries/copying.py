@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gitops_release.core.errors import ServiceError
 from gitops_release.core.image import ImageReference
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gitops_release.registries.documents import Members
     from gitops_release.registries.oci import DistributionClient
     from gitops_release.system.retry import RetryPolicy
+
+MAX_SIZE: Final = 2**63 - 1  # bytes, the int64 of the OCI image specification's descriptors
 
 
 class ImageCopier:
@@ -56,13 +58,11 @@ class ImageCopier:
 
     def _copy_blob(self, blob: Members, source: Repository, target: Repository) -> None:
         digest = documents.digest_of(blob)
-        size = blob.get("size")
         if self._target_blobs.has(target, digest):
             return
         if source.host == target.host and self._target_blobs.mount(target, digest, source):
             return
-        if not isinstance(size, int) or isinstance(size, bool):
-            raise ServiceError(f"expected the size of the blob {digest}, found {size!r:.40}")
+        size = _size_of(blob)
         self._announce(f"copying {digest.short}, {size / 1e6:.1f} MB")
         self._retry.run(
             lambda: self._stream(digest, size, source, target), what=f"copy the blob {digest}"
@@ -71,3 +71,11 @@ class ImageCopier:
     def _stream(self, digest: Digest, size: int, source: Repository, target: Repository) -> None:
         with self._source_blobs.download(source, digest) as content:
             self._target_blobs.upload(target, digest, size, content)
+
+
+def _size_of(blob: Members) -> int:
+    size = blob.get("size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE:
+        digest = documents.digest_of(blob)
+        raise ServiceError(f"expected the size of the blob {digest}, found {size!r:.40}")
+    return size

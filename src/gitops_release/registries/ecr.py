@@ -88,6 +88,11 @@ class EcrProvider:
         counts = answer.get("imageScanFindings", {}).get("findingSeverityCounts", {})
         return {str(severity): int(count) for severity, count in counts.items()}
 
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return nothing more."""
+        del image
+        return {}
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the repository; one that another job has created meanwhile is left as it is."""
         ecr = self._ecr()
@@ -147,6 +152,11 @@ class EcrPublicProvider:
     def findings(self, image: ImageReference) -> None:
         """Return nothing: the public registry has no API for scans."""
         del image
+
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return nothing more."""
+        del image
+        return {}
 
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the public repository; one that is there meanwhile is left as it is."""

@@ -40,6 +40,11 @@ class GenericProvider:
         """Return nothing: the specification knows no scans."""
         del image
 
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return nothing more."""
+        del image
+        return {}
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Raise ``UsageError``: the specification has no way to create one."""
         raise UsageError(f"{self._host} has no way to create {repository} with {settings}")

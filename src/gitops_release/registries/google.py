@@ -83,6 +83,11 @@ class GoogleProvider:
         """Return nothing: scans are another service's, which the client does not speak."""
         del image
 
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return nothing more."""
+        del image
+        return {}
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the repository; one that another job has created meanwhile is fine."""
         self._api().create(artifact_repository(repository), settings)

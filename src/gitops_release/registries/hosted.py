@@ -52,6 +52,10 @@ class HostedRegistry:
         """Return how many scan findings of each severity an image has, if the registry says."""
         return self._provider.findings(image)
 
+    def properties(self, image: ImageReference) -> Mapping[str, str]:
+        """Return what else this kind of registry says of an image; for people."""
+        return self._provider.properties(image)
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create a repository; one that is there meanwhile is left as it is."""
         self._provider.create_repository(repository, settings)

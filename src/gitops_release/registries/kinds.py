@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gitops_release.core.errors import UsageError
+from gitops_release.registries import ghcr
 from gitops_release.registries.generic import GenericProvider
 from gitops_release.registries.hosted import HostedRegistry
 from gitops_release.registries.hosts import is_acr, is_ecr, is_ecr_public, is_google
@@ -50,6 +51,7 @@ KINDS: Final[tuple[RegistryKind, ...]] = (
     RegistryKind("ecr", is_ecr, _of_extra("ecr", "ecr", "EcrProvider")),
     RegistryKind("ecr-public", is_ecr_public, _of_extra("ecr", "ecr", "EcrPublicProvider")),
     RegistryKind("acr", is_acr, _of_extra("acr", "acr", "AcrProvider")),
+    RegistryKind("ghcr", ghcr.HOST.__eq__, ghcr.GhcrProvider),
     RegistryKind("generic", bool, GenericProvider),
 )
 

@@ -42,6 +42,10 @@ class Provider(Protocol):
         """
         ...
 
+    def properties(self, image: ImageReference) -> Mapping[str, str]:
+        """Return what else this kind of registry says of an image, by its digest; for people."""
+        ...
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create a repository; one that another job has created meanwhile is left as it is.
 

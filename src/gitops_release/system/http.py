@@ -172,9 +172,9 @@ class HttpClient:
     ) -> Response:
         """Return the answer to a PUT of a body that is sent as it comes. For use inside an attempt.
 
-        Raises ``TransientError`` where another attempt may help.
+        Raises ``TransientError`` where another attempt may help, else ``ServiceError``.
         """
-        with self._open("PUT", url, headers, _Sized(pieces, size)) as answer:
+        with self._open("PUT", url, headers, _Sized(_exactly(pieces, size), size)) as answer:
             content = _read(answer, MAX_BODY)
         return Response(answer.status_code, answer.headers, content, url)
 
@@ -222,10 +222,7 @@ class HttpClient:
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, limit: int
     ) -> Response:
         with self._open(method, url, headers, body) as answer:
-            try:
-                content = _read(answer, limit)
-            except requests.RequestException as error:
-                raise TransientError(innermost_cause(error)) from error
+            content = _read(answer, limit)
         return Response(answer.status_code, answer.headers, content, url)
 
 
@@ -254,7 +251,7 @@ def redirect_target(url: str, location: str) -> str:
 def _read(answer: requests.Response, limit: int) -> bytes:
     pieces: list[bytes] = []
     size = 0
-    for piece in answer.iter_content(chunk_size=65536):
+    for piece in Download(answer).pieces:
         size += len(piece)
         if size > limit:
             raise ServiceError(
@@ -262,6 +259,21 @@ def _read(answer: requests.Response, limit: int) -> bytes:
             )
         pieces.append(piece)
     return b"".join(pieces)
+
+
+def _exactly(pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Give the pieces; a ``TransientError`` if they have another size than they should have.
+
+    A service would read more as the next request, and wait for less.
+    """
+    count = 0
+    for piece in pieces:
+        count += len(piece)
+        if count > size:
+            break
+        yield piece
+    if count != size:
+        raise TransientError(f"expected {size} bytes to send, found {count}")
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

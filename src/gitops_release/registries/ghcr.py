@@ -1,0 +1,61 @@
+"""GitHub Container Registry: ghcr.io/OWNER/IMAGE.
+
+https://docs.github.com/packages/working-with-a-github-packages-registry : any user name with a
+token that may write packages; a package is made by its first push.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gitops_release.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from gitops_release.core.credentials import Credentials
+    from gitops_release.core.image import ImageReference, Repository
+    from gitops_release.core.repository_settings import RepositorySettings
+    from gitops_release.registries.connection import Connection
+
+HOST: Final = "ghcr.io"
+
+
+class GhcrProvider:
+    """Images below a user or an organization of GitHub."""
+
+    def __init__(self, host: str, connection: Connection) -> None:
+        del host  # there is one
+        self._credentials = connection.credentials
+
+    def identity(self) -> str:
+        """Return where the credentials come from."""
+        return "user name and token from the variables that were named, else nobody"
+
+    def fetch(self) -> Credentials | None:
+        """Return the credentials that were given: a token does not age while a job runs."""
+        return self._credentials()
+
+    def check(self, repository: Repository) -> None:
+        """Raise ``UsageError`` unless an image follows its owner."""
+        if "/" not in repository.path:
+            raise UsageError(
+                f"expected {HOST}/OWNER/IMAGE, found {repository}",
+                hint=f"write --registry {HOST}/OWNER --image {repository.name}",
+            )
+
+    def repository_exists(self, repository: Repository) -> bool:
+        """Say yes: a package is there as soon as something is pushed to it."""
+        del repository
+        return True
+
+    def findings(self, image: ImageReference) -> None:
+        """Return nothing: the registry offers no scans."""
+        del image
+
+    def properties(self, image: ImageReference) -> dict[str, str]:
+        """Return nothing more."""
+        del image
+        return {}
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Raise ``UsageError``: a first push makes the package."""
+        raise UsageError(f"{HOST} makes {repository} by the first push, without {settings}")
