@@ -13,7 +13,7 @@ demo: bootstrap programs-demo ## Build, push and release the example application
 	$(BIN)/python -m demo
 
 test: bootstrap programs-test lint ## Set everything up and run every check and test
-	$(BIN)/pytest -q
+	$(BIN)/python -m tests.standins.box $(BIN)/pytest -q
 
 lint: bootstrap ## Check style, types and the direction of imports
 	$(BIN)/ruff check
