@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 def describe_image(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them
     """Show digest, platforms, size, time, labels and scan findings of an image.
 
-    Nothing is pulled. The last line of output (stdout) is the image, pinned, or with
+    Nothing is pulled. Of an image for several platforms, the size in bytes, the time and the labels
+    are the first platform's. The last line of output (stdout) is the image, pinned, or with
     --format json all facts.
     """
     registry = RegistryOptions.taken_from(options)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitops_release.core.credentials import Credentials
+    from gitops_release.registries.hosted import HostedRegistry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +71,11 @@ class Options:
 @registry_options
 @click.pass_context
 def doctor(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them
-    """Ask all that a release will need, before a long build is wasted: nothing is written.
+    """Check all that a release will need, before a long build is wasted: nothing is written.
 
-    Which credentials are chosen and why, whether the registry takes them and lets this image be
-    pushed, whether the manifest repository can be written. The exit code is that of the first
-    thing that is wrong.
+    Is there a docker daemon, which credentials are chosen and why, does the registry take them and
+    let this image be pushed, can the manifest repository be written. The exit code is that of the
+    first thing that is wrong.
     """
     registry = RegistryOptions.taken_from(options)
     _run(session_of(context), registry, Options(**options))
@@ -108,41 +109,64 @@ def _questions(
             hint="pass the options that the release will have",
         )
     if options.registry is not None:
+        visit = _Visit(session, registry, _repository(options.registry, options.image))
         engine = DockerEngine(session.processes(), session.retry(), session.console.output, 60)
         yield Question("engine", engine.describe)
-        yield from _of_registry(session, registry, options)
+        yield from visit.questions()
     if options.manifest_repository is not None:
         yield Question("manifest repository", lambda: _manifests(session, options, stack))
 
 
-def _of_registry(
-    session: Session, registry: RegistryOptions, options: Options
-) -> Iterator[Question]:
-    from gitops_release.registries.blobs import Blobs
-    from gitops_release.registries.kinds import kind_of, registry_for
-
-    if not options.image:
+def _repository(registry: str, image: str | None) -> Repository:
+    if not image:
         raise UsageError("expected --image together with --registry, found it left out")
     with naming("--registry and --image"):
-        repository = Repository.parse(f"{(options.registry or '').rstrip('/')}/{options.image}")
-    kind = kind_of(repository.host).name
-    opened = registry_for(repository.host, connection(session, registry))
+        return Repository.parse(f"{registry.rstrip('/')}/{image}")
 
-    def identity() -> str:
-        return f"{opened.identity()}; {_validity(opened.credentials())}"
 
-    def exists() -> str:
-        there = opened.repository_exists(repository)
-        return "there" if there else "not there: --create-repository would create it"
+@dataclass
+class _Visit:
+    """What is asked of a registry, and what was learned there so far."""
 
-    def may_push() -> str:
-        Blobs(opened.contents.session).may_push(repository)
-        return f"{repository} takes a push"
+    session: Session
+    options: RegistryOptions
+    repository: Repository
+    registry: HostedRegistry | None = None  # once we are somebody there
+    lacks_repository: bool = False
 
-    yield Question(f"credentials ({kind})", identity)
-    if kind in {"google", "ecr", "ecr-public"}:
-        yield Question("repository", exists)
-    yield Question("push", may_push)
+    def questions(self) -> Iterator[Question]:
+        """Give each question when the ones before are answered: some answers spare the next."""
+        from gitops_release.registries.kinds import kind_of
+
+        kind = kind_of(self.repository.host).name
+        yield Question(f"credentials ({kind})", self._identity)
+        if self.registry is None:
+            return
+        registry = self.registry
+        if kind in {"google", "ecr", "ecr-public"}:
+            yield Question("repository", lambda: self._exists(registry))
+        if not self.lacks_repository:
+            yield Question("push", lambda: self._may_push(registry))
+
+    def _identity(self) -> str:
+        from gitops_release.registries.kinds import registry_for
+
+        opened = registry_for(self.repository.host, connection(self.session, self.options))
+        told = f"{opened.identity()}; {_validity(opened.credentials())}"
+        self.registry = opened
+        return told
+
+    def _exists(self, registry: HostedRegistry) -> str:
+        self.lacks_repository = not registry.repository_exists(self.repository)
+        if self.lacks_repository:
+            return f"no {self.repository} yet: pass --create-repository to build-and-push-image"
+        return f"{self.repository} is there"
+
+    def _may_push(self, registry: HostedRegistry) -> str:
+        from gitops_release.registries.blobs import Blobs
+
+        Blobs(registry.contents.session).may_push(self.repository)
+        return f"{self.repository} takes a push"
 
 
 def _validity(credentials: Credentials | None) -> str:

@@ -35,9 +35,8 @@ TERMINATED = 143
 def cli() -> None:
     """Take an application from a commit to a reviewable release.
 
-    build-and-push-image builds a Dockerfile and pushes the image; create-release-pr opens the pull
-    request that changes it in a GitOps repository. Both look first, show their plan, then act:
-    running them again is always safe, and --dry-run stops after the plan.
+    Every command looks first, shows its plan, then acts: running it again is always safe, and
+    --dry-run stops after the plan.
 
     \b
     Exit codes: 0 done or nothing to do; 2 wrong request or machine, nothing was touched;

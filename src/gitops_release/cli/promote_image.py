@@ -15,8 +15,7 @@ from gitops_release.cli.settings import SettingsCommand, setting
 from gitops_release.core.errors import UsageError
 from gitops_release.core.image import ImageReference
 from gitops_release.core.observation import assume, refuse
-from gitops_release.core.promoting import PromoteRequest
-from gitops_release.core.publishing import IfExists
+from gitops_release.core.promoting import IfTargetExists, PromoteRequest
 
 if TYPE_CHECKING:
     from gitops_release.app.promote import Promoter
@@ -28,7 +27,7 @@ class Options:
 
     source: str
     target: str
-    if_exists: IfExists
+    if_exists: IfTargetExists
     source_username_env: str | None
     source_password_env: str | None
     output: Path | None
@@ -45,14 +44,17 @@ class Options:
     help="The image to copy: REPOSITORY:TAG, REPOSITORY@DIGEST, or both.",
 )
 @setting(
-    "--target", required=True, metavar="REPOSITORY:TAG", help="What shall name the very same image."
+    "--target",
+    required=True,
+    metavar="REPOSITORY:TAG",
+    help="The name that the same image gets, in this registry or another.",
 )
 @setting(
     "--if-exists",
-    type=click.Choice([IfExists.REBUILD.value, IfExists.FAIL.value]),
-    default=IfExists.REBUILD.value,
+    type=click.Choice([choice.value for choice in IfTargetExists]),
+    default=IfTargetExists.MOVE.value,
     show_default=True,
-    help="If the target names another image: rebuild = move the tag; fail = exit 4.",
+    help="If the target names another image: move the tag, or fail with exit code 4.",
 )
 @setting(
     "--source-username-env",
@@ -82,9 +84,12 @@ def promote_image(context: click.Context, /, **options: Any) -> None:  # noqa: A
     Inside one registry its layers are mounted, between registries they are streamed; nothing is
     written to disk, and all platforms are copied. The last line of output (stdout) is the target,
     pinned. A second run copies nothing.
+
+    The options --registry-username-env and --registry-password-env are about the target's registry,
+    and about the source's if it is the same.
     """
     registry = RegistryOptions.taken_from(options)
-    if_exists = IfExists(options.pop("if_exists"))
+    if_exists = IfTargetExists(options.pop("if_exists"))
     _run(session_of(context), registry, Options(if_exists=if_exists, **options))
 
 
@@ -110,6 +115,10 @@ def _run(session: Session, registry: RegistryOptions, options: Options) -> None:
 
 
 def _request(options: Options) -> PromoteRequest:
+    if bool(options.source_username_env) != bool(options.source_password_env):
+        raise UsageError(
+            "expected --source-username-env and --source-password-env together, found one of them"
+        )
     with naming("--source"):
         source = ImageReference.parse(options.source)
     with naming("--target"):

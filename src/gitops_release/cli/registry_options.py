@@ -19,6 +19,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 USERNAME: Final = "DOCKER_LOGIN"
 PASSWORD: Final = "DOCKER_PASSWORD"  # noqa: S105 - a variable's name
+AWS_KEY_ID: Final = "AWS_ACCESS_KEY_ID"
+AWS_SESSION: Final = "AWS_SESSION_TOKEN"
 AZURE_SECRET: Final = "AZURE_SP_PASSWORD"  # noqa: S105 - a variable's name
 JOB: Final = "CIRCLE_WORKFLOW_JOB_ID"
 MAX_SESSION_NAME: Final = 64  # characters, AWS STS AssumeRoleWithWebIdentity
@@ -117,12 +119,16 @@ def _aws(session: Session, options: RegistryOptions) -> AwsIdentity:
     from gitops_release.registries.connection import AwsIdentity
 
     job = session.environ.get(JOB)
+    # The session in the default variable belongs to the default keys, not to others.
+    with_session = (
+        options.aws_access_key_id_env == AWS_KEY_ID or options.aws_session_token_env != AWS_SESSION
+    )
     return AwsIdentity(
         role_arn=options.aws_role_arn or None,
         session_name=f"circleci-{job}"[:MAX_SESSION_NAME] if job else "gitops-release",
         access_key_id=session.environ.get(options.aws_access_key_id_env) or None,
         secret_access_key=session.secret(options.aws_secret_access_key_env),
-        session_token=session.secret(options.aws_session_token_env),
+        session_token=session.secret(options.aws_session_token_env) if with_session else None,
         profile=options.aws_profile or None,
     )
 
@@ -198,9 +204,9 @@ _OPTIONS: Final[tuple[Callable[[Any], Any], ...]] = (
         metavar="ARN",
         help="AWS: the role to assume with the job's OIDC token.",
     ),
-    _secret("--aws-access-key-id-env", "AWS_ACCESS_KEY_ID", "an AWS access key's id"),
+    _secret("--aws-access-key-id-env", AWS_KEY_ID, "an AWS access key's id"),
     _secret("--aws-secret-access-key-env", "AWS_SECRET_ACCESS_KEY", "an AWS secret access key"),
-    _secret("--aws-session-token-env", "AWS_SESSION_TOKEN", "an AWS session's token"),
+    _secret("--aws-session-token-env", AWS_SESSION, "an AWS session's token"),
     setting(
         "--aws-profile",
         trusted=True,

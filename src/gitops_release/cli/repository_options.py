@@ -50,17 +50,22 @@ class RepositoryOptions:
             scan_on_push=None if scanning is None else SCANNING[scanning],
             kms_key=self.repository_kms_key or None,
             tags=pairs("--repository-tag", self.repository_tags),
-            lifecycle_policy=_text(self.repository_lifecycle_policy),
-            access_policy=_text(self.repository_access_policy),
+            lifecycle_policy=_text(
+                "--repository-lifecycle-policy", self.repository_lifecycle_policy
+            ),
+            access_policy=_text("--repository-access-policy", self.repository_access_policy),
         )
 
     def _refuse_orphans(self) -> None:
         """Raise ``UsageError`` for a setting of a repository that nobody asked to create."""
         for field in fields(self):
-            if field.name != "create_repository" and getattr(self, field.name):
-                option = field.name.replace("_", "-").removesuffix("s")
+            value = getattr(self, field.name)
+            if field.name != "create_repository" and value:
+                # A list is called by the plural of its option.
+                name = field.name.removesuffix("s") if isinstance(value, tuple) else field.name
+                option = f"--{name.replace('_', '-')}"
                 raise UsageError(
-                    f"expected --create-repository together with --{option}…, found it left out",
+                    f"expected --create-repository together with {option}, found it left out",
                     hint="an existing repository is never changed",
                 )
 
@@ -72,8 +77,13 @@ def repository_options(function: _F) -> _F:
     return function
 
 
-def _text(path: Path | None) -> str | None:
-    return None if path is None else path.read_text("utf-8")
+def _text(option: str, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{option}: expected a text in UTF-8 at {path}, found: {error}") from error
 
 
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)

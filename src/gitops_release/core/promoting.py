@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from gitops_release.core.errors import ConflictError, UsageError
 from gitops_release.core.observation import Assumed
 from gitops_release.core.plan import Plan
-from gitops_release.core.publishing import IfExists
 
 if TYPE_CHECKING:
     from gitops_release.core.image import Digest, ImageReference
     from gitops_release.core.publishing import ImageDescription
+
+
+class IfTargetExists(str, Enum):
+    """What to do when the target names another image."""
+
+    MOVE = "move"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +28,7 @@ class PromoteRequest:
 
     source: ImageReference
     target: ImageReference  # by tag
-    if_exists: IfExists = IfExists.REUSE
+    if_exists: IfTargetExists = IfTargetExists.MOVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,7 @@ def plan_promotion(request: PromoteRequest, facts: PromoteFacts) -> Plan[CopyIma
         target = None
     if target is not None and target.digest == digest:
         return Plan(f"nothing to do: {request.target} is {digest} already")
-    if target is not None and request.if_exists is IfExists.FAIL:
+    if target is not None and request.if_exists is IfTargetExists.FAIL:
         raise ConflictError(
             f"expected no {request.target}, found {target.digest}",
             hint="choose another tag for --target, or leave --if-exists out",

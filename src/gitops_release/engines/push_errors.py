@@ -27,7 +27,8 @@ _REFUSED: Final[tuple[tuple[re.Pattern[str], type[GitopsReleaseError], str], ...
             "do the credentials have the right to push there?",
         ),
         (
-            r"immutab|already exists and cannot be overwritten",
+            # The last is Azure's word for a locked tag.
+            r"immutab|already exists and cannot be overwritten|operation is disallowed",
             ImmutableTagError,
             "the tag cannot be moved: choose another --tag",
         ),

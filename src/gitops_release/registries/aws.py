@@ -18,6 +18,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from gitops_release.core.errors import AuthenticationError, ServiceError
 from gitops_release.system.retry import TransientError
@@ -98,6 +99,8 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except (AwsConnectionError, HTTPClientError) as error:
         raise ServiceError(f"{what}: AWS cannot be reached: {error}") from error
+    except ResponseParserError as error:  # as a load balancer answers that has lost its backend
+        raise ServiceError(f"{what}: expected an answer of AWS, found something else") from error
     except BotoCoreError as error:
         raise AuthenticationError(f"{what}: {error}") from error
 

@@ -190,6 +190,10 @@ def _credentials(data: Any, hide: Callable[[str], None]) -> Credentials:  # noqa
 
 def _private_settings(settings: RepositorySettings) -> dict[str, Any]:
     """Return the arguments of CreateRepository."""
+    if settings.mutable_tag_filters and not settings.immutable_tags:
+        raise UsageError(
+            "expected immutable tags together with filters of mutable ones, found the filters alone"
+        )
     arguments: dict[str, Any] = {"imageTagMutability": _mutability(settings)}
     if settings.mutable_tag_filters:
         arguments["imageTagMutabilityExclusionFilters"] = [
@@ -228,6 +232,7 @@ def _below_alias(repository: Repository) -> str:
 def _refuse_private_settings(settings: RepositorySettings) -> None:
     lacking = {
         "immutable tags": settings.immutable_tags,
+        "tag filters": bool(settings.mutable_tag_filters),
         "scanning": settings.scan_on_push is not None,
         "a KMS key": settings.kms_key is not None,
         "a lifecycle policy": settings.lifecycle_policy is not None,
@@ -235,4 +240,7 @@ def _refuse_private_settings(settings: RepositorySettings) -> None:
     }
     for setting, wanted in lacking.items():
         if wanted:
-            raise UsageError(f"public.ecr.aws has no {setting}", hint="leave that option out")
+            raise UsageError(
+                f"expected no {setting}, which public.ecr.aws does not have",
+                hint="leave that option out",
+            )

@@ -26,7 +26,7 @@ class GenericProvider:
 
     def identity(self) -> str:
         """Return where the credentials come from."""
-        return "user name and password from the variables that were named, else nobody"
+        return "the user name and password in the named variables, or anonymous"
 
     def check(self, repository: Repository) -> None:
         """Accept every path."""

@@ -28,7 +28,7 @@ class GhcrProvider:
 
     def identity(self) -> str:
         """Return where the credentials come from."""
-        return "user name and token from the variables that were named, else nobody"
+        return "the user name and token in the named variables, or anonymous"
 
     def fetch(self) -> Credentials | None:
         """Return the credentials that were given: a token does not age while a job runs."""

@@ -24,6 +24,7 @@ from google.oauth2 import service_account
 from gitops_release.core.credentials import Credentials, Secret
 from gitops_release.core.errors import AuthenticationError
 from gitops_release.registries.google_paths import artifact_repository
+from gitops_release.system.http import RETRIED
 from gitops_release.system.retry import TransientError
 
 if TYPE_CHECKING:
@@ -56,7 +57,6 @@ class GoogleProvider:
             raise ValueError("Google's registries need identities")
         self._identities: Identities = connection.identities
         self._redactor = connection.redactor
-        self._google = self._google_credentials()
 
     def identity(self) -> str:
         """Return which identity was chosen: federated, by key, or the machine's, in this order."""
@@ -96,7 +96,7 @@ class GoogleProvider:
         # The API's client takes half a second to import, and most runs do not need it.
         from gitops_release.registries.google_api import RepositoriesApi
 
-        return RepositoriesApi(self._google, self._identities.retry)
+        return RepositoriesApi(self._refreshed(), self._identities.retry)
 
     def _google_credentials(self) -> Any:  # noqa: ANN401 - google.auth has no common public type
         """Return the identity: federated, by key, or the machine's, in this order."""
@@ -133,22 +133,35 @@ class GoogleProvider:
 
     def fetch(self) -> Credentials:
         """Return an access token that was issued now, as docker takes it; it lives one hour."""
-        self._identities.retry.run(self._refresh, what="an access token from Google")
-        token = self._google.token
-        self._redactor.hide_text(token)
-        expiry = self._google.expiry  # naive, in UTC
+        google = self._refreshed()
+        token = google.token
+        expiry = google.expiry  # naive, in UTC
         return Credentials(
             USER,
             Secret(token),
             None if expiry is None else expiry.replace(tzinfo=dt.timezone.utc),
         )
 
-    def _refresh(self) -> None:
-        with requests.Session() as session:
-            try:
-                self._google.refresh(Request(session))
-            except auth_errors.GoogleAuthError as error:
-                raise auth_error(error) from error
+    def _refreshed(self) -> Any:  # noqa: ANN401 - google.auth has no common public type
+        """Return the identity with an access token that was issued now.
+
+        It is made anew each time: google-auth would impersonate by the federated token it has.
+        """
+        google = self._google_credentials()
+        self._identities.retry.run(lambda: _refresh(google), what="an access token from Google")
+        self._redactor.hide_text(google.token)
+        return google
+
+
+class _Transport(Request):
+    """Remembers the last status, of which google-auth's errors say nothing (measured)."""
+
+    status = 0
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the base has it
+        answer = super().__call__(*arguments, **options)  # type: ignore[no-untyped-call]
+        self.status = answer.status
+        return answer
 
 
 class _Supplier(identity_pool.SubjectTokenSupplier):
@@ -160,6 +173,15 @@ class _Supplier(identity_pool.SubjectTokenSupplier):
     def get_subject_token(self, context: object, request: object) -> str:
         del context, request  # the audience is the user's to choose
         return self._identities.tokens.token(self._identities.oidc_audience).reveal()
+
+
+def _refresh(credentials: Any) -> None:  # noqa: ANN401 - google.auth has no common public type
+    with requests.Session() as session:
+        transport = _Transport(session)
+        try:
+            credentials.refresh(transport)
+        except auth_errors.GoogleAuthError as error:
+            raise auth_error(error, transport.status) from error
 
 
 def service_account_info(key: Secret) -> Mapping[str, str]:
@@ -184,10 +206,13 @@ def service_account_info(key: Secret) -> Mapping[str, str]:
     return info
 
 
-def auth_error(error: auth_errors.GoogleAuthError) -> Exception:
-    """Return what a failure of google-auth amounts to: refused, or worth another attempt."""
-    said = str(error.args[0]) if error.args else type(error).__name__
-    if isinstance(error, auth_errors.TransportError) or error.retryable or _is_server_error(said):
+def auth_error(error: auth_errors.GoogleAuthError, status: int = 0) -> Exception:
+    """Return what a failure of google-auth amounts to: refused, or worth another attempt.
+
+    ``status`` is that of Google's last answer, if it is known.
+    """
+    said = _words(error)
+    if isinstance(error, auth_errors.TransportError) or error.retryable or status in RETRIED:
         return TransientError(said)
     return AuthenticationError(
         f"Google refused the identity: {said}",
@@ -196,6 +221,11 @@ def auth_error(error: auth_errors.GoogleAuthError) -> Exception:
     )
 
 
-def _is_server_error(said: str) -> bool:
-    """google-auth does not mark the token service's 5xx and 429 as retryable (measured)."""
-    return any(f"{status}" in said[:200] for status in ("500", "502", "503", "504", "429"))
+def _words(error: auth_errors.GoogleAuthError) -> str:
+    """Return what google-auth says, and what the API said to it."""
+    said = str(error.args[0]) if error.args else type(error).__name__
+    try:
+        reason = json.loads(error.args[1])["error"]["message"]
+    except (IndexError, KeyError, TypeError, ValueError):
+        return said
+    return f"{said}: {reason}"

@@ -6,11 +6,13 @@ https://cloud.google.com/artifact-registry/docs/reference/rest
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from google.api_core import exceptions as api_errors
 from google.auth import exceptions as auth_errors
 from google.cloud.artifactregistry_v1 import ArtifactRegistryClient, CleanupPolicy, Repository
+from google.protobuf import json_format  # type: ignore[import-untyped]  # it ships no types
 
 from gitops_release.core.errors import AuthenticationError, ServiceError, UsageError
 from gitops_release.registries.google import auth_error
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+_DURATION: Final = re.compile(r"(\d+)([smhd])")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 TIMEOUT: Final = 30.0  # seconds for one call; the client has none of its own
 
 
@@ -114,7 +118,7 @@ def _cleanup_policies(text: str | None) -> dict[str, CleanupPolicy]:
         policies = [
             CleanupPolicy.from_json(json.dumps(_message(item))) for item in json.loads(text)
         ]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, json_format.Error) as error:
         raise UsageError(f"expected clean-up policies as a JSON list, found: {error}") from error
     return {policy.id: policy for policy in policies}
 
@@ -122,12 +126,25 @@ def _cleanup_policies(text: str | None) -> dict[str, CleanupPolicy]:
 def _message(policy: dict[str, object]) -> dict[str, object]:
     """Return a policy of gcloud's file as the message has it.
 
-    The file says {"name": …, "action": {"type": "Delete"}}, the message {"id": …, "action": …}.
+    The file says {"name": …, "action": {"type": "Delete"}}, the message {"id": …, "action": …};
+    its states are in lower case, and its durations are like 30d.
     """
     action = policy["action"]
     kind = action["type"] if isinstance(action, dict) else action
     rest = {key: value for key, value in policy.items() if key not in {"name", "action"}}
+    condition = policy.get("condition")
+    if isinstance(condition, dict):
+        rest["condition"] = {key: _value(key, value) for key, value in condition.items()}
     return {**rest, "id": policy["name"], "action": str(kind).upper()}
+
+
+def _value(name: str, value: object) -> object:
+    """Return a value of a policy's condition as the message has it."""
+    if name == "tagState":
+        return str(value).upper()
+    if name in {"olderThan", "newerThan"} and (found := _DURATION.fullmatch(str(value))):
+        return f"{int(found[1]) * _SECONDS[found[2]]}s"
+    return value
 
 
 def _api_error(error: api_errors.GoogleAPICallError, what: str) -> Exception:

@@ -32,7 +32,9 @@ class HostedRegistry:
 
     def credentials(self) -> Credentials | None:
         """Return credentials that were issued just now."""
-        return self._credentials.fresh()
+        fresh = self._credentials.fresh()
+        self.contents.session.forget()
+        return fresh
 
     def describe(self, image: ImageReference) -> ImageDescription | None:
         """Return what the registry says of an image."""

@@ -30,6 +30,7 @@ MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_MANIFEST: Final = "application/vnd.docker.distribution.manifest.v2+json"
 ACCEPT: Final = f"{INDEX}, {MANIFEST}, {DOCKER_LIST}, {DOCKER_MANIFEST}"
+LOCKED: Final = "REGISTRY_DISALLOWED_OPERATION"  # what Azure says of a locked tag
 NOT_THERE: Final = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND", "BLOB_UNKNOWN"})
 
 
@@ -105,7 +106,7 @@ class DistributionClient:
         if response.status == HTTPStatus.CREATED:
             return
         said = documents.error_text(response)
-        if "immutable" in said.lower():
+        if "immutab" in said.lower() or LOCKED in documents.error_codes(response):
             raise ImmutableTagError(f"the registry refused {image}: {said}", built=manifest.digest)
         raise BuildError(f"the registry refused {image}: {said}")
 

@@ -84,6 +84,13 @@ class RegistrySession:
             return {}
         return _header(self._authorization.get(" ".join(_scopes(method, repository, None))))
 
+    def forget(self) -> None:
+        """Forget what requests were authorized with: the credentials are others by now.
+
+        Not every registry says with a challenge that a password has aged: ECR denies access.
+        """
+        self._authorization.clear()
+
     def expect(self, response: Response, status: HTTPStatus, what: str) -> None:
         """Raise ``ServiceError`` unless the answer has the status; ``what`` was asked for."""
         if response.status != status:

@@ -56,10 +56,7 @@ class CircleCITokens:
         try:
             minted = self.processes.run(["circleci", "run", "oidc", "get", *claims], timeout=60)
         except MachineError as error:
-            raise AuthenticationError(
-                f"expected an OIDC token in {TOKEN} or the program circleci, found neither",
-                hint=WHERE,
-            ) from error
+            raise AuthenticationError(_missing(audience), hint=WHERE) from error
         token = minted.stdout.decode().strip()
         if minted.returncode != 0 or not token:
             # An empty token with status 0 was seen in the field (aws-cli-orb#227).
@@ -82,6 +79,15 @@ def expiry_of(token: str) -> float | None:
     """Return the epoch second at which a token ends, if it says so."""
     expires = claims_of(token).get("exp")
     return float(expires) if isinstance(expires, int | float) else None
+
+
+def _missing(audience: str | None) -> str:
+    if audience is None:
+        return (
+            f"expected an OIDC token in {TOKEN} that is valid now, or the program circleci, "
+            "found neither"
+        )
+    return f"expected the program circleci to mint an OIDC token for {audience}, found no program"
 
 
 def _lifetime(token: str) -> float:
