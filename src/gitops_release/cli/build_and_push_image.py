@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops_release.cli.options import dry_run_option, naming, pairs
+from gitops_release.cli.options import dry_run_option, naming, output_option, pairs
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.repository_options import RepositoryOptions, repository_options
 from gitops_release.cli.session import IMPATIENT, PATIENT, Session, session_of
@@ -125,12 +125,7 @@ class Options:
 )
 @repository_options
 @registry_options
-@setting(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write image.json there: repository, tags and digest, for create-release-pr.",
-)
+@output_option("image.json there: repository, tags and digest, for create-release-pr")
 @dry_run_option
 @click.pass_context
 def build_and_push_image(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them

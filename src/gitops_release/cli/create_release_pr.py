@@ -13,7 +13,7 @@ from gitops_release.cli.manifest_repositories import (
     open_manifest_repository,
     parse_manifest_repository,
 )
-from gitops_release.cli.options import dry_run_option, naming
+from gitops_release.cli.options import dry_run_option, github_options, naming, output_option
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
@@ -112,11 +112,6 @@ class Options:
     help="The environment that is released to: part of the branch and of the texts.",
 )
 @setting(
-    "--base",
-    metavar="BRANCH",
-    help="The branch to release into. Default: the repository's.",
-)
-@setting(
     "--branch",
     metavar="TEMPLATE",
     help="The release's branch. Default: release-{image}-{tag}, then -{environment}. "
@@ -143,29 +138,9 @@ class Options:
     metavar="'NAME <MAIL>'",
     help="The commit's author. Default: the owner of the token; in a local repository git's.",
 )
-@setting(
-    "--github-token-env",
-    secret=True,
-    default="GITHUB_TOKEN",
-    show_default=True,
-    metavar="VARIABLE",
-    help="The variable that holds the GitHub token (contents and pull requests: write).",
-)
-@setting(
-    "--github-api-url",
-    default="https://api.github.com",
-    show_default=True,
-    trusted=True,
-    metavar="URL",
-    help="The address of GitHub's API; on GitHub Enterprise https://HOST/api/v3.",
-)
+@github_options
 @registry_options
-@setting(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write release.json there: what was done, the pull request and the changed lines.",
-)
+@output_option("release.json there: what was done, the pull request and the changed lines")
 @dry_run_option
 @click.pass_context
 def create_release_pr(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them

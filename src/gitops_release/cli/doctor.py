@@ -13,7 +13,7 @@ from gitops_release.cli.manifest_repositories import (
     open_manifest_repository,
     parse_manifest_repository,
 )
-from gitops_release.cli.options import naming
+from gitops_release.cli.options import github_options, naming
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
@@ -47,27 +47,7 @@ class Options:
     metavar="REPOSITORY",
     help="The manifest repository to release into: OWNER/NAME on GitHub, or ./DIRECTORY.",
 )
-@setting(
-    "--base",
-    metavar="BRANCH",
-    help="The branch to release into. Default: the repository's.",
-)
-@setting(
-    "--github-token-env",
-    secret=True,
-    default="GITHUB_TOKEN",
-    show_default=True,
-    metavar="VARIABLE",
-    help="The variable that holds the GitHub token.",
-)
-@setting(
-    "--github-api-url",
-    default="https://api.github.com",
-    show_default=True,
-    trusted=True,
-    metavar="URL",
-    help="The address of GitHub's API; on GitHub Enterprise https://HOST/api/v3.",
-)
+@github_options
 @registry_options
 @click.pass_context
 def doctor(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them

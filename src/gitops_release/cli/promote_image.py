@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gitops_release.cli.options import dry_run_option, naming
+from gitops_release.cli.options import dry_run_option, naming, output_option
 from gitops_release.cli.registry_options import RegistryOptions, connection, registry_options
 from gitops_release.cli.session import Session, session_of
 from gitops_release.cli.settings import SettingsCommand, setting
@@ -18,6 +17,8 @@ from gitops_release.core.observation import assume, refuse
 from gitops_release.core.promoting import IfTargetExists, PromoteRequest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gitops_release.app.promote import Promoter
 
 
@@ -70,12 +71,7 @@ class Options:
     help="The variable that holds the source registry's password.",
 )
 @registry_options
-@setting(
-    "--output",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write image.json there: repository, tag and digest, for create-release-pr.",
-)
+@output_option("image.json there: repository, tag and digest, for create-release-pr")
 @dry_run_option
 @click.pass_context
 def promote_image(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - as click has them
