@@ -15,6 +15,7 @@ from gitops_release.core.errors import (
     BuildError,
     ConflictError,
     GitopsReleaseError,
+    ImmutableTagError,
     ServiceError,
     UsageError,
 )
@@ -36,13 +37,13 @@ from gitops_release.core.releasing import (
     PullRequestState,
     UpdatePullRequest,
 )
+from gitops_release.core.repository_settings import RepositorySettings
 from gitops_release.forges.paths import is_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from gitops_release.core.credentials import Credentials, CredentialSupplier
-    from gitops_release.core.repository_settings import RepositorySettings
 
 IMAGE_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 OWNER: Final = Author("owner", "owner@example.com")
@@ -80,10 +81,22 @@ def image(
 
 @dataclass
 class FakeImages:
-    """One repository of a registry: its manifests, and which of them the tags name."""
+    """One repository of a registry: its manifests, and which of them the tags name.
+
+    The tags in ``immutable`` do not move.
+    """
 
     manifests: dict[Digest, ImageDescription] = field(default_factory=dict)
     tags: dict[str, Digest] = field(default_factory=dict)
+    immutable: set[str] = field(default_factory=set)
+    settings: RepositorySettings = field(default_factory=RepositorySettings)
+
+    def name(self, digest: Digest, tags: Sequence[str]) -> None:
+        """Let tags name a manifest."""
+        for tag in tags:
+            if tag in self.immutable and self.tags.get(tag, digest) != digest:
+                raise ImmutableTagError(f"the tag {tag} is immutable", built=digest)
+        self.tags.update(dict.fromkeys(tags, digest))
 
 
 @dataclass
@@ -119,8 +132,8 @@ class FakeRegistry:
         images = self.repositories.get(repository, FakeImages())
         if digest not in images.manifests:
             raise ServiceError(f"expected {repository}@{digest}, found nothing to tag")
+        images.name(digest, tags)
         self.writes.append(AddTags(repository, digest, tuple(tags)))
-        images.tags.update(dict.fromkeys(tags, digest))
 
     def repository_exists(self, repository: Repository) -> bool:
         self.check(self.login)
@@ -131,7 +144,7 @@ class FakeRegistry:
         if self.creates_on_push:
             raise UsageError(f"{repository.host} has no way to create {repository}")
         self.writes.append(CreateRepository(repository, settings))
-        self.repositories.setdefault(repository, FakeImages())
+        self.repositories.setdefault(repository, FakeImages(settings=settings))
 
     def check(self, login: Credentials | None) -> None:
         """Raise as the registry answers somebody who comes with these credentials."""
@@ -148,7 +161,7 @@ class FakeRegistry:
         """Let the repository hold an image under tags: a push by whom it may concern."""
         images = self.repositories.setdefault(repository, FakeImages())
         images.manifests[description.digest] = description
-        images.tags.update(dict.fromkeys(tags, description.digest))
+        images.name(description.digest, tags)
         return description.digest
 
 

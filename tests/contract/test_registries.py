@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ import pytest
 from gitops_release.core.credentials import Credentials, Secret
 from gitops_release.core.errors import AuthenticationError, ServiceError
 from gitops_release.core.image import ImageReference, Repository
+from gitops_release.core.repository_settings import RepositorySettings
 from gitops_release.registries.connection import Connection
 from gitops_release.registries.kinds import registry_for
 from gitops_release.system.http import HttpClient
@@ -21,12 +22,12 @@ from gitops_release.system.redaction import Redactor
 from gitops_release.system.retry import RetryPolicy
 from tests.contract.oci_push import OciPush
 from tests.contract.registry_contract import RegistryContract, RegistryWorld
-from tests.fakes import FakeRegistry, image
+from tests.fakes import FakeEngine, FakeRegistry, image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from gitops_release.core.ports import Registry
+    from gitops_release.core.ports import Engine, Registry
     from gitops_release.core.publishing import ImageDescription
 
 ATTEMPTS: Final = 3
@@ -39,10 +40,12 @@ class FakeWorld:
     behind: FakeRegistry = field(init=False)
 
     def __post_init__(self) -> None:
-        self.behind = FakeRegistry(users={self.login.username: self.login.password.reveal()})
+        users = {self.login.username: self.login.password.reveal()}
+        self.behind = FakeRegistry(users, self.login, creates_on_push=False)
+        self.behind.create_repository(self.repository, RepositorySettings())
 
     def client(self, login: Credentials | None) -> Registry:
-        return FakeRegistry(self.behind.users, login, repositories=self.behind.repositories)
+        return replace(self.behind, login=login, writes=[], asked=[])
 
     def unavailable(self) -> Registry:
         return FakeRegistry(failure=ServiceError("the registry is down"))
@@ -56,10 +59,26 @@ class FakeWorld:
 
 
 class TestFakeRegistry(RegistryContract):
+    creates_on_push = False
+    settings = RepositorySettings(immutable_tags=True, tags=(("team", "shop"),))
+
     @pytest.fixture
-    def world(self) -> RegistryWorld:
+    def world(self) -> FakeWorld:
         login = Credentials("ci", Secret("registry-password"))
         return FakeWorld(login, Repository("registry.example.com", "team/app"))
+
+    @pytest.fixture
+    def engine(self, world: FakeWorld) -> Engine:
+        return FakeEngine(world.behind)
+
+    def settings_of(self, world: RegistryWorld, repository: Repository) -> RepositorySettings:
+        assert isinstance(world, FakeWorld)
+        return world.behind.repositories[repository].settings
+
+    def make_immutable(self, world: RegistryWorld, image: ImageReference) -> bool:
+        assert isinstance(world, FakeWorld)
+        world.behind.repositories[image.repository].immutable.add(image.tag or "")
+        return True
 
 
 @dataclass

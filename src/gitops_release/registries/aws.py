@@ -13,6 +13,7 @@ from botocore.exceptions import (
     ClientError,
     HTTPClientError,
     NoCredentialsError,
+    ParamValidationError,
     PartialCredentialsError,
 )
 from botocore.exceptions import (
@@ -20,7 +21,12 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from gitops_release.core.errors import AuthenticationError, ServiceError
+from gitops_release.core.errors import (
+    AuthenticationError,
+    GitopsReleaseError,
+    ServiceError,
+    UsageError,
+)
 from gitops_release.system.retry import TransientError
 
 if TYPE_CHECKING:
@@ -46,6 +52,16 @@ REFUSED: Final = frozenset(
         "OptInRequired",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
+    }
+)
+UNFIT: Final = frozenset(
+    {
+        "InvalidParameterException",
+        "InvalidTagParameterException",
+        "KmsException",
+        "TooManyTagsException",
+        "ValidationError",
+        "ValidationException",
     }
 )
 # The transient one in practice: STS could not fetch the issuer's keys (aws-cli-orb#136).
@@ -99,6 +115,8 @@ def translated(what: str) -> Iterator[None]:
         ) from error
     except (AwsConnectionError, HTTPClientError) as error:
         raise ServiceError(f"{what}: AWS cannot be reached: {error}") from error
+    except ParamValidationError as error:
+        raise UsageError(f"{what}: {' '.join(str(error).split())}") from error
     except ResponseParserError as error:  # as a load balancer answers that has lost its backend
         raise ServiceError(f"{what}: expected an answer of AWS, found something else") from error
     except BotoCoreError as error:
@@ -133,7 +151,7 @@ def _assume(identities: Identities, role: str, region: str) -> boto3.Session:
     )
 
 
-def _client_error(error: ClientError, what: str) -> AuthenticationError | ServiceError:
+def _client_error(error: ClientError, what: str) -> GitopsReleaseError:
     code = error_code(error)
     said = error.response.get("Error", {}).get("Message", str(error))
     if (
@@ -145,4 +163,6 @@ def _client_error(error: ClientError, what: str) -> AuthenticationError | Servic
             f"{what}: AWS refused: {code}: {said}",
             hint="check the role's trust policy, the keys, and the identity's permissions",
         )
+    if code in UNFIT:
+        return UsageError(f"{what}: AWS does not take this: {code}: {said}")
     return ServiceError(f"{what}: AWS failed: {code}: {said}")

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonECR/latest/APIReference/
 from __future__ import annotations
 
 import base64
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.config import Config
@@ -95,6 +96,8 @@ class EcrProvider:
 
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the repository; one that another job has created meanwhile is left as it is."""
+        _check_policy("lifecycle", settings.lifecycle_policy)
+        _check_policy("access", settings.access_policy)
         ecr = self._ecr()
         name = {"registryId": self._account, "repositoryName": repository.path}
         with translated(f"the repository {repository}"):
@@ -209,6 +212,14 @@ def _private_settings(settings: RepositorySettings) -> dict[str, Any]:
     if settings.tags:
         arguments["tags"] = _tags(settings)
     return arguments
+
+
+def _check_policy(kind: str, text: str | None) -> None:
+    """Raise ``UsageError`` for what is no JSON: ECR says so only when the repository is there."""
+    try:
+        json.loads("{}" if text is None else text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected the {kind} policy as JSON, found: {error}") from error
 
 
 def _mutability(settings: RepositorySettings) -> str:

@@ -115,9 +115,12 @@ def _cleanup_policies(text: str | None) -> dict[str, CleanupPolicy]:
     if text is None:
         return {}
     try:
-        policies = [
-            CleanupPolicy.from_json(json.dumps(_message(item))) for item in json.loads(text)
-        ]
+        found = json.loads(text)
+        if not isinstance(found, list):
+            raise UsageError(
+                f"expected clean-up policies as a JSON list, found {type(found).__name__}"
+            )
+        policies = [CleanupPolicy.from_json(json.dumps(_message(item))) for item in found]
     except (ValueError, TypeError, KeyError, AttributeError, json_format.Error) as error:
         raise UsageError(f"expected clean-up policies as a JSON list, found: {error}") from error
     return {policy.id: policy for policy in policies}
@@ -155,6 +158,8 @@ def _api_error(error: api_errors.GoogleAPICallError, what: str) -> Exception:
                 hint="the identity needs roles/artifactregistry.reader to look, and "
                 "roles/artifactregistry.admin to create repositories",
             )
+        case api_errors.BadRequest():
+            return UsageError(f"Google does not {what} as it is asked to: {error.message}")
         case api_errors.ServerError() | api_errors.TooManyRequests():
             return TransientError(str(error.message))
         case _:
