@@ -139,10 +139,15 @@ class FakeRegistry:
         self.check(self.login)
         return self.creates_on_push or repository in self.repositories
 
+    def check_settings(self, settings: RepositorySettings) -> None:
+        if self.creates_on_push and settings != RepositorySettings():
+            raise UsageError("the first push creates a repository, without settings")
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         self.check(self.login)
+        self.check_settings(settings)
         if self.creates_on_push:
-            raise UsageError(f"{repository.host} has no way to create {repository}")
+            return
         self.writes.append(CreateRepository(repository, settings))
         self.repositories.setdefault(repository, FakeImages(settings=settings))
 

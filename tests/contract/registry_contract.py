@@ -276,9 +276,10 @@ class RegistryContract:
     def test_a_repository_is_created_as_it_is_wanted(
         self, world: RegistryWorld, registry_under_test: Registry, missing: Repository
     ) -> None:
+        registry_under_test.check_settings(self.settings)
         if self.creates_on_push:
-            with pytest.raises(UsageError, match=str(missing)):
-                registry_under_test.create_repository(missing, self.settings)
+            # Nothing is wanted of it, and the first push does the rest.
+            registry_under_test.create_repository(missing, self.settings)
             return
 
         registry_under_test.create_repository(missing, self.settings)
@@ -314,7 +315,12 @@ class RegistryContract:
     def test_a_setting_that_this_kind_lacks_is_refused_by_name(
         self, registry_under_test: Registry, missing: Repository
     ) -> None:
-        for name, settings in self.lacking.items():
+        lacking = dict(self.lacking)
+        if self.creates_on_push:
+            lacking["without settings"] = RepositorySettings(immutable_tags=True)
+        for name, settings in lacking.items():
+            with pytest.raises(UsageError, match=name):
+                registry_under_test.check_settings(settings)
             with pytest.raises(UsageError, match=name):
                 registry_under_test.create_repository(missing, settings)
 

@@ -111,6 +111,7 @@ class Publisher:
     def _repository_exists(self, request: PublishRequest, unreadable: Unreadable) -> bool | Assumed:
         if request.creation is None:
             return True
+        self.registry.check_settings(request.creation)
         try:
             return self.registry.repository_exists(request.repository)
         except GitopsReleaseError as error:

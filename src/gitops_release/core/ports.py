@@ -55,6 +55,10 @@ class Registry(Protocol):
         """Say whether an image can be pushed without creating its repository first."""
         ...
 
+    def check_settings(self, settings: RepositorySettings) -> None:
+        """Raise ``UsageError`` for a setting of new repositories that this registry lacks."""
+        ...
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create a repository; one that another job has created meanwhile is left as it is."""
         ...

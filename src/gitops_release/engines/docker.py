@@ -17,7 +17,7 @@ from gitops_release.core.errors import (
 )
 from gitops_release.core.image import Digest
 from gitops_release.engines.docker_config import docker_config
-from gitops_release.engines.push_errors import is_push_failure, push_error
+from gitops_release.engines.push_errors import built_digest, is_push_failure, push_error
 from gitops_release.system.files import private_directory
 from gitops_release.system.retry import TransientError
 
@@ -90,7 +90,7 @@ class DockerEngine:
                 if ended.returncode == 0:
                     return _digest_in(metadata)
             if is_push_failure(ended.tail):
-                raise self._push_error(ended, references[0], what, patience)
+                raise _push_error(ended, what, patience, lambda: built_digest(ended.tail))
             raise _build_error(build, ended)
 
         return self.retry.run(attempt, what=f"push {what}")
@@ -127,7 +127,8 @@ class DockerEngine:
             host = reference.repository.host
             ended = self._docker(["docker", "push", str(reference)], host, credentials())
             if ended.returncode != 0:
-                raise self._push_error(ended, reference, str(reference), patience)
+                what = str(reference)
+                raise _push_error(ended, what, patience, lambda: self._image_id(reference))
             pushed = PUSHED.findall(ended.tail)
             if not pushed:
                 raise ServiceError(
@@ -137,28 +138,8 @@ class DockerEngine:
 
         return self.retry.run(attempt, what=f"push {reference}")
 
-    def _push_error(
-        self, ended: Followed, reference: ImageReference, what: str, patience: Iterator[bool]
-    ) -> Exception:
-        """Return what a failed push amounts to.
-
-        Credentials were good before the build: refused now, they may have aged, and fresh ones
-        are worth one attempt. A tag that does not move is told apart by what was built.
-        """
-        match push_error(ended.tail, what):
-            case AuthenticationError() as error if next(patience, False):
-                return TransientError(error.message)
-            case ImmutableTagError() as error:
-                built = self._image_id(reference)
-                return ImmutableTagError(error.message, hint=error.hint, built=built)
-            case error:
-                return error
-
     def _image_id(self, reference: ImageReference) -> Digest | None:
-        """Return the id of an image in the daemon's store: its configuration's digest.
-
-        ``None`` where the image is not in the store, as with builders in containers.
-        """
+        """Return the id of an image that was just built: its configuration's digest."""
         found = self.processes.run(
             ["docker", "image", "inspect", "--format", "{{.Id}}", str(reference)]
         )
@@ -175,6 +156,23 @@ class DockerEngine:
         with docker_config(self.processes.environ, "", None) as config:
             found = self.processes.run(["docker", "buildx", "version"], extra=config.environ)
         return found.returncode == 0
+
+
+def _push_error(
+    ended: Followed, what: str, patience: Iterator[bool], built: Callable[[], Digest | None]
+) -> Exception:
+    """Return what a failed push amounts to.
+
+    Credentials were good before the build: refused now, they may have aged, and fresh ones are
+    worth one attempt. A tag that does not move is told apart by what was built.
+    """
+    match push_error(ended.tail, what):
+        case AuthenticationError() as error if next(patience, False):
+            return TransientError(error.message)
+        case ImmutableTagError() as error:
+            return ImmutableTagError(error.message, hint=error.hint, built=built())
+        case error:
+            return error
 
 
 def _arguments(build: Build) -> list[str]:

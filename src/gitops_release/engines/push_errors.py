@@ -11,6 +11,7 @@ from gitops_release.core.errors import (
     GitopsReleaseError,
     ImmutableTagError,
 )
+from gitops_release.core.image import Digest
 from gitops_release.system.retry import TransientError
 
 _REFUSED: Final[tuple[tuple[re.Pattern[str], type[GitopsReleaseError], str], ...]] = tuple(
@@ -52,6 +53,9 @@ _PUSH: Final = re.compile(
 )
 _RUN_STEP: Final = re.compile(r" > \[[^\]]+\] RUN ")
 _IMAGE: Final = re.compile(r"\S+/\S+")
+_EXPORTED: Final = re.compile(
+    r"^#\d+ (?:exporting|writing) (manifest list|config|image) (sha256:[0-9a-f]{64})", re.MULTILINE
+)
 _LAST_LINES: Final = 12
 
 
@@ -75,3 +79,16 @@ def push_error(output: str, what: str) -> GitopsReleaseError | TransientError:
             if pattern.search(verdict):
                 return error(f"the registry refused {what}: {line}", hint=hint)
     return TransientError(last[-1] if last else "docker said nothing")
+
+
+def built_digest(output: str) -> Digest | None:
+    """Return the digest of what BuildKit says that it exported, before it pushed.
+
+    Of several platforms that is the index's, which is exported last; else the configuration's, as
+    the image is called in docker's own store. ``None`` if it does not say.
+    """
+    exported = dict(_EXPORTED.findall(output))
+    for kind in ("manifest list", "config", "image"):
+        if kind in exported:
+            return Digest(exported[kind])
+    return None

@@ -21,9 +21,10 @@ from azure.identity import (
 )
 
 from gitops_release.core.credentials import Credentials, Secret
-from gitops_release.core.errors import AuthenticationError, ServiceError, UsageError
+from gitops_release.core.errors import AuthenticationError, ServiceError
 from gitops_release.registries import documents
 from gitops_release.registries.hosts import ACR
+from gitops_release.registries.provider import PlainProvider
 from gitops_release.system.oidc import expiry_of
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import TokenCredential
 
-    from gitops_release.core.image import ImageReference, Repository
-    from gitops_release.core.repository_settings import RepositorySettings
+    from gitops_release.core.image import ImageReference
     from gitops_release.registries.connection import Connection, Identities
 
 USER: Final = "00000000-0000-0000-0000-000000000000"
@@ -45,14 +45,14 @@ AUTHORITIES: Final = {
 }
 
 
-class AcrProvider:
+class AcrProvider(PlainProvider):
     """Images in a registry of Azure, which makes repositories on the first push."""
 
     def __init__(self, host: str, connection: Connection) -> None:
         match = ACR.fullmatch(host)
         if match is None or connection.identities is None:
             raise ValueError(f"{host} is no registry of ACR, or there are no identities")
-        self._host = host
+        super().__init__(host)
         self._authority = AUTHORITIES[match["cloud"]]
         self._identities: Identities = connection.identities
         self._http = connection.http
@@ -69,18 +69,6 @@ class AcrProvider:
             return f"the application {azure.client_id} with its secret, which is set"
         return f"the job's OIDC token, as the application {azure.client_id}, which has no secret"
 
-    def check(self, repository: Repository) -> None:
-        """Accept every path."""
-
-    def repository_exists(self, repository: Repository) -> bool:
-        """Say yes: a repository is there as soon as something is pushed to it."""
-        del repository
-        return True
-
-    def findings(self, image: ImageReference) -> None:
-        """Return nothing: the registry has no API for scans."""
-        del image
-
     def properties(self, image: ImageReference) -> dict[str, str]:
         """Return whether the image is locked; nothing for the admin user, whom the API refuses."""
         credential = self._credential()
@@ -90,7 +78,7 @@ class AcrProvider:
         from azure.containerregistry import ContainerRegistryClient
 
         client = ContainerRegistryClient(
-            f"https://{self._host}", credential, audience=SCOPE.removesuffix("/.default")
+            f"https://{self.host}", credential, audience=SCOPE.removesuffix("/.default")
         )
         with client, translated(f"the properties of {image}"):
             found = client.get_manifest_properties(image.repository.path, str(image.digest))
@@ -99,10 +87,6 @@ class AcrProvider:
             "locked against deletion": "no" if found.can_delete else "yes",
         }
 
-    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
-        """Raise ``UsageError``: there is nothing to create, and no plan asks for it."""
-        raise UsageError(f"Azure creates {repository} on the first push, without {settings}")
-
     def fetch(self) -> Credentials:
         """Return the registry's refresh token, issued now, or the admin user's password."""
         credential = self._credential()
@@ -110,14 +94,14 @@ class AcrProvider:
             named = self._identities.password()
             if named is None:
                 raise AuthenticationError(
-                    f"expected an identity for {self._host}, found none",
+                    f"expected an identity for {self.host}, found none",
                     hint="pass --azure-client-id and --azure-tenant-id in a CircleCI job with a "
                     "context, set AZURE_SP, AZURE_SP_PASSWORD and AZURE_SP_TENANT, or name the "
                     "admin user's variables with --registry-username-env and "
                     "--registry-password-env",
                 )
             return named
-        with translated(f"an identity for {self._host}"):
+        with translated(f"an identity for {self.host}"):
             token = credential.get_token(SCOPE).token
         return self._exchange(token)
 
@@ -151,24 +135,24 @@ class AcrProvider:
     def _exchange(self, entra_token: str) -> Credentials:
         """Exchange an Entra token for the registry's refresh token, which lives three hours."""
         self._redactor.hide_text(entra_token)
-        form = {"grant_type": "access_token", "service": self._host, "access_token": entra_token}
+        form = {"grant_type": "access_token", "service": self.host, "access_token": entra_token}
         if self._identities.azure.tenant_id is not None:
             form["tenant"] = self._identities.azure.tenant_id
         response = self._http.request(
             "POST",
-            f"https://{self._host}/oauth2/exchange",
+            f"https://{self.host}/oauth2/exchange",
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
         )
         if response.status in {400, 401, 403}:
             raise AuthenticationError(
-                f"{self._host} refused the identity: {documents.error_text(response)}",
+                f"{self.host} refused the identity: {documents.error_text(response)}",
                 hint="the identity needs the role AcrPush on the registry",
             )
-        answer = documents.parse_object(response.body, f"the answer of {self._host}")
+        answer = documents.parse_object(response.body, f"the answer of {self.host}")
         token = answer.get("refresh_token")
         if not isinstance(token, str):
-            raise ServiceError(f"expected a refresh token from {self._host}, found none")
+            raise ServiceError(f"expected a refresh token from {self.host}, found none")
         self._redactor.hide_text(token)
         return Credentials(USER, Secret(token), _moment(expiry_of(token)))
 
@@ -193,7 +177,11 @@ def translated(what: str) -> Iterator[None]:
 
 
 def _moment(epoch: float | None) -> dt.datetime | None:
-    return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.timezone.utc)
+    """Return a token's end; one that no calendar knows is as good as none."""
+    try:
+        return None if epoch is None else dt.datetime.fromtimestamp(epoch, dt.timezone.utc)
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def _first_line(error: AzureError) -> str:

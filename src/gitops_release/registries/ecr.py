@@ -94,10 +94,15 @@ class EcrProvider:
         del image
         return {}
 
-    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
-        """Create the repository; one that another job has created meanwhile is left as it is."""
+    def check_settings(self, settings: RepositorySettings) -> None:
+        """Raise ``UsageError`` for filters without immutable tags and policies without JSON."""
+        _private_settings(settings)
         _check_policy("lifecycle", settings.lifecycle_policy)
         _check_policy("access", settings.access_policy)
+
+    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
+        """Create the repository; one that another job has created meanwhile is left as it is."""
+        self.check_settings(settings)
         ecr = self._ecr()
         name = {"registryId": self._account, "repositoryName": repository.path}
         with translated(f"the repository {repository}"):
@@ -160,6 +165,10 @@ class EcrPublicProvider:
         """Return nothing more."""
         del image
         return {}
+
+    def check_settings(self, settings: RepositorySettings) -> None:
+        """Raise ``UsageError`` for all but tags."""
+        _refuse_private_settings(settings)
 
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the public repository; one that is there meanwhile is left as it is."""

@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from gitops_release.core.errors import UsageError
+from gitops_release.registries.provider import PlainProvider
 
 if TYPE_CHECKING:
     from gitops_release.core.credentials import Credentials
-    from gitops_release.core.image import ImageReference, Repository
-    from gitops_release.core.repository_settings import RepositorySettings
+    from gitops_release.core.image import Repository
     from gitops_release.registries.connection import Connection
 
 HOST: Final = "ghcr.io"
 
 
-class GhcrProvider:
+class GhcrProvider(PlainProvider):
     """Images below a user or an organization of GitHub."""
 
     def __init__(self, host: str, connection: Connection) -> None:
-        del host  # there is one
+        super().__init__(host)
         self._credentials = connection.credentials
 
     def identity(self) -> str:
@@ -41,21 +41,3 @@ class GhcrProvider:
                 f"expected {HOST}/OWNER/IMAGE, found {repository}",
                 hint=f"write --registry {HOST}/OWNER --image {repository.name}",
             )
-
-    def repository_exists(self, repository: Repository) -> bool:
-        """Say yes: a package is there as soon as something is pushed to it."""
-        del repository
-        return True
-
-    def findings(self, image: ImageReference) -> None:
-        """Return nothing: the registry offers no scans."""
-        del image
-
-    def properties(self, image: ImageReference) -> dict[str, str]:
-        """Return nothing more."""
-        del image
-        return {}
-
-    def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
-        """Raise ``UsageError``: a first push makes the package."""
-        raise UsageError(f"{HOST} makes {repository} by the first push, without {settings}")

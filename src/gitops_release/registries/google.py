@@ -24,6 +24,7 @@ from google.oauth2 import service_account
 from gitops_release.core.credentials import Credentials, Secret
 from gitops_release.core.errors import AuthenticationError
 from gitops_release.registries.google_paths import artifact_repository
+from gitops_release.registries.provider import missing_extra
 from gitops_release.system.http import RETRIED
 from gitops_release.system.retry import TransientError
 
@@ -52,10 +53,10 @@ class GoogleProvider:
     """Images in Artifact Registry, by the identity that the job has at Google."""
 
     def __init__(self, host: str, connection: Connection) -> None:
-        del host  # one identity is good for all of them
         if connection.identities is None:
             raise ValueError("Google's registries need identities")
         self._identities: Identities = connection.identities
+        self._host = host
         self._redactor = connection.redactor
 
     def identity(self) -> str:
@@ -88,14 +89,24 @@ class GoogleProvider:
         del image
         return {}
 
+    def check_settings(self, settings: RepositorySettings) -> None:
+        """Raise ``UsageError`` for what Google lacks, and for policies that it would not read."""
+        try:
+            from gitops_release.registries.google_api import new_repository
+        except ModuleNotFoundError as error:
+            raise missing_extra("google", self._host, error) from error
+        new_repository(settings)
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create the repository; one that another job has created meanwhile is fine."""
         self._api().create(artifact_repository(repository), settings)
 
     def _api(self) -> RepositoriesApi:
         # The API's client takes half a second to import, and most runs do not need it.
-        from gitops_release.registries.google_api import RepositoriesApi
-
+        try:
+            from gitops_release.registries.google_api import RepositoriesApi
+        except ModuleNotFoundError as error:
+            raise missing_extra("google", self._host, error) from error
         return RepositoriesApi(self._refreshed(), self._identities.retry)
 
     def _google_credentials(self) -> Any:  # noqa: ANN401 - google.auth has no common public type

@@ -58,6 +58,10 @@ class HostedRegistry:
         """Return what else this kind of registry says of an image; for people."""
         return self._provider.properties(image)
 
+    def check_settings(self, settings: RepositorySettings) -> None:
+        """Raise ``UsageError`` for a setting of new repositories that this registry lacks."""
+        self._provider.check_settings(settings)
+
     def create_repository(self, repository: Repository, settings: RepositorySettings) -> None:
         """Create a repository; one that is there meanwhile is left as it is."""
         self._provider.create_repository(repository, settings)

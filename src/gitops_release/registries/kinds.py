@@ -6,11 +6,11 @@ import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gitops_release.core.errors import UsageError
 from gitops_release.registries import ghcr
 from gitops_release.registries.generic import GenericProvider
 from gitops_release.registries.hosted import HostedRegistry
 from gitops_release.registries.hosts import is_acr, is_ecr, is_ecr_public, is_google
+from gitops_release.registries.provider import missing_extra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,10 +35,7 @@ def _of_extra(extra: str, module: str, name: str) -> Callable[[str, Connection],
         try:
             found = importlib.import_module(f"gitops_release.registries.{module}")
         except ModuleNotFoundError as error:
-            raise UsageError(
-                f"expected the extra [{extra}] for {host}, found no module {error.name}",
-                hint=f"pip install 'gitops-release[{extra}]'",
-            ) from error
+            raise missing_extra(extra, host, error) from error
         provider: Provider = getattr(found, name)(host, connection)
         return provider
 

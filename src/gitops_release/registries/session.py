@@ -78,9 +78,9 @@ class RegistrySession:
     def authorization(self, method: str, repository: Repository, url: str) -> dict[str, str]:
         """Return the headers that the last ``send`` of this kind was authorized with.
 
-        Empty for another host than the registry's: credentials stay here.
+        Empty for another host than the registry's, or without its TLS: credentials stay here.
         """
-        if urlsplit(urljoin(self._root, url)).netloc != urlsplit(self._root).netloc:
+        if _address(urljoin(self._root, url)) != _address(self._root):
             return {}
         return _header(self._authorization.get(" ".join(_scopes(method, repository, None))))
 

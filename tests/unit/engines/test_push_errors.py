@@ -8,7 +8,7 @@ from gitops_release.core.errors import (
     ConflictError,
     ImmutableTagError,
 )
-from gitops_release.engines.push_errors import is_push_failure, push_error
+from gitops_release.engines.push_errors import built_digest, is_push_failure, push_error
 from gitops_release.system.retry import TransientError
 
 IMAGE = "r.example.com/acme/web:1"
@@ -158,3 +158,22 @@ def test_the_name_of_an_image_is_no_verdict(name: str) -> None:
 )
 def test_a_build_that_pushes_fails_in_its_push_or_before(output: str, *, failed: bool) -> None:
     assert is_push_failure(output) is failed
+
+
+CONFIG = "sha256:" + "c" * 64
+LIST = "sha256:" + "1" * 64
+
+
+@pytest.mark.parametrize(
+    ("lines", "digest"),
+    [
+        ((f"#6 writing image {CONFIG} done",), CONFIG),
+        ((f"#6 exporting manifest {LIST} done", f"#6 exporting config {CONFIG} done"), CONFIG),
+        ((f"#6 exporting config {CONFIG}", f"#6 exporting manifest list {LIST} 0.0s done"), LIST),
+        ((f"#5 0.1 writing image {CONFIG} says a RUN step",), None),
+        (("#6 exporting layers done",), None),
+    ],
+)
+def test_buildkit_says_what_it_built(lines: tuple[str, ...], digest: str | None) -> None:
+    found = built_digest("\n".join(lines) + "\n")
+    assert (None if found is None else str(found)) == digest

@@ -45,5 +45,6 @@ def test_a_package_needs_no_creation_and_offers_no_scans(provider: GhcrProvider)
     repository = Repository("ghcr.io", "acme/app")
     assert provider.repository_exists(repository)
     assert provider.findings(ImageReference(repository, "1")) is None
+    provider.create_repository(repository, RepositorySettings())
     with pytest.raises(UsageError, match="by the first push"):
-        provider.create_repository(repository, RepositorySettings())
+        provider.create_repository(repository, RepositorySettings(immutable_tags=True))
