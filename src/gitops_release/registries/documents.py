@@ -150,4 +150,5 @@ def _platform(descriptor: Members) -> str:
         return ""
     parts = [platform.get(key) for key in ("os", "architecture", "variant")]
     names = [part for part in parts if isinstance(part, str) and part]
+    # An operating system and an architecture: one of them alone is no platform.
     return "" if len(names) < 2 or names[0] == "unknown" else "/".join(names)  # noqa: PLR2004
